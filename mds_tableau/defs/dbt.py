@@ -1,0 +1,249 @@
+"""Runs dbt as assets, in such a way that one broken mart does not hold back the others.
+
+dbt's tests are declared as checks that do not block, because a blocking one abandons everything
+behind the step; what failed is recorded, and each export decides about its own mart. Preparing the
+project belongs to `project`, exporting to `extracts`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtProject
+from dagster_dbt.asset_utils import build_dbt_specs
+from dagster_dbt.utils import select_unique_ids
+
+from mds_tableau.defs.failing import told_plainly
+from mds_tableau.defs.project import Dbt
+from mds_tableau.manifest import Manifest, Mart
+from mds_tableau.results import NodeResult, ResultStore
+from mds_tableau.warehouse import wait_until_free
+
+RUN_RESULTS: Final = dg.AssetKey(["dbt", "run_results"])
+POOL: Final = "duckdb"
+_LAST: Final = {"dagster/priority": "-100"}  # a step that runs when nothing else can
+_UNIQUE_ID: Final = "dagster_dbt/unique_id"
+
+
+class FolderTranslator(DagsterDbtTranslator):
+    """Groups dbt assets by folder below `models/`, unless `meta.dagster.group` says otherwise."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Return the asset's group."""
+        chosen = dbt_resource_props.get("meta", {}).get("dagster", {}).get("group")
+        folders = dbt_resource_props.get("fqn", [])[1:-1]
+        if chosen or not folders:
+            return chosen or super().get_group_name(dbt_resource_props)
+        return dg.AssetKey(folders[0]).to_python_identifier()
+
+
+def select(manifest: Manifest, selection: str) -> set[str]:
+    """Return the unique ids that a dbt selection names, as dbt resolves it."""
+    return set(
+        select_unique_ids(
+            select=selection,
+            exclude="",
+            selector="",
+            project=None,
+            manifest_json=manifest.content,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class DbtRunner:
+    """Runs `dbt build` and records what came of it.
+
+    Attributes:
+        dbt: dbt's command line.
+        project: The project.
+        manifest: Its manifest.
+        translator: Names, groups and describes the assets.
+        results: Where the results of each invocation are recorded.
+        warehouse: The DuckDB file that the project writes.
+    """
+
+    dbt: Dbt
+    project: DbtProject
+    manifest: Manifest
+    translator: DagsterDbtTranslator
+    results: ResultStore
+    warehouse: Path
+
+    def key_of(self, mart: Mart) -> dg.AssetKey:
+        """Return the asset key of a mart."""
+        spec = self.translator.get_asset_spec(self.manifest.content, mart.unique_id, self.project)
+        return spec.key
+
+    def build(
+        self,
+        unique_ids: Collection[str],
+        *,
+        run: str,
+        context: dg.AssetExecutionContext | None = None,
+    ) -> Iterator[Any]:
+        """Build and test nodes, yield what dagster-dbt makes of dbt's events, record the results.
+
+        Args:
+            unique_ids: The nodes; none for the whole project.
+            run: The chain of runs that the results belong to.
+            context: The context of the dbt asset; without it the events are such as any op may log.
+
+        Raises:
+            DatabaseLocked: Another process holds the warehouse.
+            dagster.Failure: dbt stopped before it built anything.
+        """
+        wait_until_free(self.warehouse, read_only=False, log=dg.get_dagster_logger().warning)
+        invocation = self.dbt.cli(
+            ["build", *self._selection(unique_ids)],
+            manifest=self.manifest.content,
+            dagster_dbt_translator=self.translator,
+            raise_on_error=False,
+        )
+        for event in invocation.stream_raw_events():
+            yield from event.to_default_asset_events(
+                manifest=self.manifest.content,
+                dagster_dbt_translator=self.translator,
+                context=context,
+                target_path=invocation.target_path,
+                project=self.project,
+            )
+        try:
+            artifact = invocation.get_artifact("run_results.json")
+        except (OSError, ValueError) as error:
+            raise dg.Failure(
+                "dbt stopped before it built anything, with exit code "
+                f"{invocation.process.returncode}. Its last words are in the output above and in "
+                f"{invocation.target_path / 'dbt.log'}.",
+                allow_retries=False,
+            ) from error
+        self.results.record(artifact, run=run)
+
+    def failed(self, run: str) -> list[NodeResult]:
+        """Return the nodes whose latest result is a failure of this chain of runs."""
+        return [r for r in self.results.load().values() if r.failed and r.run == run]
+
+    def _selection(self, unique_ids: Collection[str]) -> list[str]:
+        if not unique_ids:
+            return []
+        nodes = self.manifest.content["nodes"]
+        names = [".".join(nodes[unique_id]["fqn"]) for unique_id in sorted(unique_ids)]
+        # tests that compare with a model outside of the selection wait for a run that has it
+        return ["--select", " ".join(names), "--indirect-selection", "buildable"]
+
+
+def dbt_definitions(
+    runner: DbtRunner,
+) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
+    """Return the assets of a dbt project, and the check that fails when dbt did."""
+    specs, check_specs = build_dbt_specs(
+        translator=runner.translator,
+        manifest=runner.manifest.content,
+        select="fqn:*",
+        exclude="",
+        selector="",
+        io_manager_key=None,
+        project=runner.project,
+    )
+    by_key = {spec.key: str(spec.metadata[_UNIQUE_ID]) for spec in specs}
+
+    @dg.multi_asset(
+        name="dbt",
+        specs=[*specs, _run_results_spec(runner.results)],
+        check_specs=[spec._replace(blocking=False) for spec in check_specs],
+        can_subset=True,
+        pool=POOL,
+        allow_arbitrary_check_specs=True,
+    )
+    def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        chain = run_chain(context)
+        with told_plainly():
+            yield from runner.build(_selected(context, by_key), run=chain, context=context)
+        failed = runner.failed(chain)
+        if RUN_RESULTS in context.selected_asset_keys:
+            yield dg.MaterializeResult(
+                asset_key=RUN_RESULTS, metadata=_summary(runner.results, chain, failed)
+            )
+        elif failed:
+            # nobody else is going to say it
+            raise dg.Failure(_complaint(failed), allow_retries=False)
+
+    @dg.asset_check(
+        asset=RUN_RESULTS,
+        name="dbt_succeeded",
+        description="Fails when dbt could not build a model or a test of error severity failed.",
+        op_tags=_LAST,
+    )
+    def dbt_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        failed = runner.failed(run_chain(context))
+        if failed:
+            raise dg.Failure(_complaint(failed), allow_retries=False)
+        return dg.AssetCheckResult(passed=True)
+
+    return dbt_build, dbt_succeeded
+
+
+def run_chain(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
+    """Return what a run and its re-executions have in common: the id of the first of them."""
+    return str(context.run.root_run_id or context.run.run_id)
+
+
+def node_name(unique_id: str) -> str:
+    """Return kind and name of a dbt node.
+
+    >>> node_name("model.retail.fct_sales")
+    'model fct_sales'
+    """
+    kind, _, rest = unique_id.partition(".")
+    # behind the name, a generic test has a hash and a unit test has none
+    return f"{kind.replace('_', ' ')} {rest.split('.', 1)[-1].split('.')[0]}"
+
+
+def _run_results_spec(results: ResultStore) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        RUN_RESULTS,
+        description=(
+            "What dbt did: one result for each model and test, the latest of each kept in "
+            f"`{results.path.name}`. Exports look here before they take a mart."
+        ),
+        group_name="dbt",
+        kinds={"dbt"},
+        skippable=True,
+    )
+
+
+def _selected(
+    context: dg.AssetExecutionContext, by_key: Mapping[dg.AssetKey, str]
+) -> Collection[str]:
+    models = {by_key[key] for key in context.selected_asset_keys if key in by_key}
+    if models == set(by_key.values()):
+        return ()
+    checks = {
+        str((context.assets_def.get_spec_for_check_key(key).metadata or {})[_UNIQUE_ID])
+        for key in context.selected_asset_check_keys
+        if by_key.get(key.asset_key) not in models
+    }
+    return models | checks
+
+
+def _complaint(failed: Sequence[NodeResult]) -> str:
+    lines = "".join(f"\n- {node_name(result.unique_id)}: {result.reason}" for result in failed)
+    return f"dbt failed for {len(failed)} of its models and tests:{lines}"
+
+
+def _summary(
+    results: ResultStore, run: str, failed: Sequence[NodeResult]
+) -> Mapping[str, dg.MetadataValue[Any]]:
+    counts: dict[str, int] = {}
+    seconds = 0.0
+    for result in results.load().values():
+        if result.run == run:
+            counts[result.status] = counts.get(result.status, 0) + 1
+            seconds += result.seconds
+    return {
+        "failed": dg.MetadataValue.int(len(failed)),
+        "results": dg.MetadataValue.json(counts),
+        "seconds": dg.MetadataValue.float(round(seconds, 3)),
+    }

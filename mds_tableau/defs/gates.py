@@ -1,0 +1,68 @@
+"""Answers whether a mart may be exported: the latest results of its error-severity tests.
+
+Where dbt runs under our own asset the results are in the store, which outlives Dagster's instance;
+where a team runs dbt under its own assets they are in the instance's check records.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator
+
+from mds_tableau.defs.dbt import DbtRunner, run_chain
+from mds_tableau.defs.extracts import Gate
+from mds_tableau.manifest import Manifest, Mart
+from mds_tableau.results import NodeResult, failed_tests
+
+
+def gate_by_results(runner: DbtRunner) -> Gate:
+    """Return a gate that asks the results of dbt as our own asset recorded them.
+
+    A re-execution from failure selects the export that was held back, but not the mart, which dbt
+    did build: so there the mart is built and tested once more before the answer.
+    """
+
+    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Sequence[str]:
+        failed = failed_tests(mart, runner.results.load())
+        if failed and _is_re_execution_without(context, runner.key_of(mart)):
+            context.log.info(f"Building and testing '{mart.name}' again before it is exported.")
+            unique_ids = [mart.unique_id, *(test.unique_id for test in failed)]
+            for event in runner.build(unique_ids, run=run_chain(context)):
+                context.log_event(event)
+            failed = failed_tests(mart, runner.results.load())
+        return [_sentence(test) for test in failed]
+
+    return gate
+
+
+def gate_by_checks(manifest: Manifest, translator: DagsterDbtTranslator) -> Gate:
+    """Return a gate that asks Dagster for the latest evaluation of the mart's dbt checks."""
+
+    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Sequence[str]:
+        spec = translator.get_asset_spec(manifest.content, mart.unique_id, None)
+        reasons = []
+        for test in mart.tests:
+            check = translator.get_asset_check_spec(
+                asset_spec=spec, manifest=manifest.content, unique_id=test.unique_id, project=None
+            )
+            if check is None:
+                continue
+            record = context.instance.get_latest_asset_check_evaluation_record(check.key)
+            if record is not None and record.evaluation and not record.evaluation.passed:
+                reasons.append(f"dbt test '{test.name}' failed.")
+        return reasons
+
+    return gate
+
+
+def _is_re_execution_without(context: dg.AssetExecutionContext, mart: dg.AssetKey) -> bool:
+    run = context.run
+    if run.parent_run_id is None:
+        return False
+    steps = run.step_keys_to_execute
+    return (steps is not None and "dbt" not in steps) or mart not in (run.asset_selection or [mart])
+
+
+def _sentence(test: NodeResult) -> str:
+    rows = f" ({test.failures:,} rows)" if test.failures else ""
+    return f"dbt test '{test.unique_id.split('.')[2]}' failed{rows}: {test.reason}"

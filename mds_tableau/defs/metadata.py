@@ -1,0 +1,90 @@
+"""The metadata that each materialization carries, in the names that Dagster's UI understands.
+
+Figures are taken over from what the core returns; nothing is measured here.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from mds_tableau.columns import HyperType
+from mds_tableau.hyper import ExtractFile, library_version
+from mds_tableau.parquet import ParquetVersion, preview
+from mds_tableau.tableau import Published
+
+Metadata = Mapping[str, Any]
+
+
+def parquet_metadata(version: ParquetVersion) -> Metadata:
+    """Return the metadata of `parquet/*`."""
+    return {
+        **_figures(version.rows, version.bytes, version.seconds),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(c.name, c.source_type) for c in version.columns]
+        ),
+        **_preview(version),
+        "fingerprint": version.fingerprint,
+        "folder": dg.MetadataValue.path(str(version.folder)),
+        "parts": len(version.parts),
+        "library": f"duckdb {duckdb.__version__}",
+    }
+
+
+def hyper_metadata(made: ExtractFile, version: ParquetVersion) -> Metadata:
+    """Return the metadata of `hyper/*`."""
+    return {
+        **_figures(made.rows, made.bytes, made.seconds),
+        "dagster/column_schema": column_schema(made.columns),
+        **_preview(version),
+        "fingerprint": made.fingerprint,
+        "file": dg.MetadataValue.path(str(made.path)),
+        "file_version": made.file_version,
+        "file_version_raised_by": ", ".join(made.raised_by) or "no column",
+        "sha256": made.sha256,
+        "library": f"tableauhyperapi {library_version()}",
+    }
+
+
+def published_metadata(published: Published, made: ExtractFile) -> Metadata:
+    """Return the metadata of `tableau/*`."""
+    return {
+        **_figures(made.rows, published.bytes, published.seconds),
+        "fingerprint": made.fingerprint,
+        "server": published.server,
+        "site": published.site or "Default",
+        "project": published.project,
+        "datasource": published.datasource,
+        "datasource_id": published.id,
+        "url": dg.MetadataValue.url(published.url),
+        "revision": str(published.revision or "not told"),
+        "library": f"tableauserverclient {installed_version('tableauserverclient')}",
+    }
+
+
+def column_schema(columns: Iterable[tuple[str, HyperType]]) -> dg.TableSchema:
+    """Return the columns of an extract in Dagster's terms."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, str(hyper_type)) for name, hyper_type in columns]
+    )
+
+
+def _figures(rows: int, size: int, seconds: float) -> Metadata:
+    return {
+        "dagster/row_count": rows,
+        "bytes": size,
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows / seconds) if seconds else 0,
+    }
+
+
+def _preview(version: ParquetVersion) -> Metadata:
+    rows = preview(version)
+    schema = dg.TableSchema(columns=[dg.TableColumn(c.name, "string") for c in version.columns])
+    records = [
+        dg.TableRecord({name: "" if value is None else value for name, value in row.items()})
+        for row in rows
+    ]
+    return {"preview": dg.MetadataValue.table(records, schema=schema)} if records else {}

@@ -1,0 +1,155 @@
+"""Says at the end of a run what did not arrive, why, and what analysts still see instead.
+
+It reads what the run left in Dagster's event log and in the stages' records. Stopping things is
+each step's own business; nothing is stopped here.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
+
+from mds_tableau.defs.dbt import node_name
+from mds_tableau.defs.extracts import Folders
+from mds_tableau.extracts import Extract
+from mds_tableau.manifest import Manifest
+from mds_tableau.published import still_serves
+from mds_tableau.results import NodeResult, why_not_built
+
+_STAGES = ("parquet", "hyper", "tableau")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run did with the extracts that it selected.
+
+    Attributes:
+        arrived: Extracts whose last selected stage is done.
+        missing: Of each other one, the reason, and what the server still has.
+    """
+
+    arrived: tuple[str, ...]
+    missing: Mapping[str, tuple[str, str]]
+
+    def lines(self) -> list[str]:
+        """Return the report as lines, the missing ones last."""
+        total = len(self.arrived) + len(self.missing)
+        lines = [f"{len(self.arrived)} of {total} extracts arrived."]
+        for name, (reason, serves) in self.missing.items():
+            lines += [f"NOT PUBLISHED {name}: {reason}", f"  {name}: {serves}."]
+        return lines
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Makes the report of a run.
+
+    Attributes:
+        extracts: All extracts.
+        manifest: The dbt manifest.
+        results: Returns dbt's latest results, by unique id.
+        folders: Where the stages left their files.
+    """
+
+    extracts: Sequence[Extract]
+    manifest: Manifest
+    results: Callable[[], Mapping[str, NodeResult]]
+    folders: Folders
+
+    def report(self, instance: DagsterInstance, run: DagsterRun) -> Report:
+        """Return the report of a run that has ended."""
+        done: set[str] = set()
+        failures: dict[str, str] = {}
+        planned: set[str] = set()
+        kinds = {
+            DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+            DagsterEventType.ASSET_MATERIALIZATION,
+            DagsterEventType.STEP_FAILURE,
+        }
+        for entry in instance.all_logs(run.run_id, of_type=kinds):
+            event = entry.get_dagster_event()
+            key = event.asset_key.to_user_string() if event.asset_key else ""
+            if event.event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+                planned.add(key)
+            elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+                done.add(key)
+            elif event.step_key:
+                failures[event.step_key] = _message(event)
+        arrived, missing = [], {}
+        for extract in self.extracts:
+            stages = [f"{s}/{extract.name}" for s in _STAGES if f"{s}/{extract.name}" in planned]
+            if not stages:
+                continue
+            if stages[-1] in done:
+                arrived.append(extract.name)
+            else:
+                reason = self._reason(extract, stages, failures)
+                missing[extract.name] = reason, still_serves(self.folders.published, extract.name)
+        return Report(tuple(arrived), missing)
+
+    def _reason(self, extract: Extract, stages: Sequence[str], failures: Mapping[str, str]) -> str:
+        for stage in stages:
+            message = failures.get(dg.AssetKey.from_user_string(stage).to_python_identifier())
+            if message:
+                return message
+        results = self.results()
+        broken = [b for mart in extract.marts for b in why_not_built(mart, self.manifest, results)]
+        if broken:
+            return "; ".join(f"{node_name(b.unique_id)} failed: {b.reason}" for b in broken)
+        first = next(iter(failures.values()), "the run was stopped before its turn came")
+        return f"not reached: {first}"
+
+
+def reporting(executor: dg.ExecutorDefinition, reporter: Reporter) -> dg.ExecutorDefinition:
+    """Return an executor that does what `executor` does, and then logs the report of the run."""
+
+    def create(context: dg.InitExecutorContext) -> dg.Executor:
+        return _Reporting(executor.executor_creation_fn(context), reporter)  # type: ignore[misc]
+
+    return dg.ExecutorDefinition(
+        name=executor.name,
+        config_schema=executor.config_schema,  # type: ignore[arg-type]
+        executor_creation_fn=create,
+    )
+
+
+class _Reporting(dg.Executor):
+    def __init__(self, executor: dg.Executor, reporter: Reporter) -> None:
+        self._executor = executor
+        self._reporter = reporter
+
+    @property
+    def retries(self) -> Any:
+        return self._executor.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._executor.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
+        yield from self._executor.execute(plan_context, execution_plan)
+        report = self._reporter.report(plan_context.instance, plan_context.dagster_run)
+        if not report.missing:
+            if report.arrived:
+                plan_context.log.info(report.lines()[0])
+            return
+        text = "\n".join(report.lines())
+        plan_context.log.error(text)
+        command = click.get_current_context(silent=True)
+        if command is not None:
+            # behind Dagster's own account of the failure, so that it is read first
+            command.call_on_close(lambda: print(f"\n{text}", file=sys.stderr))  # noqa: T201
+
+
+def _message(event: DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed without a message"

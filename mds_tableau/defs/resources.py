@@ -1,0 +1,161 @@
+"""The resources of a run: one Hyper process, and one session with Tableau Server.
+
+Both start when the first step needs them and end with the run. What they do belongs to
+`mds_tableau.hyper` and `mds_tableau.tableau`; secrets reach them as environment variables only.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster import InitResourceContext
+from pydantic import Field, PrivateAttr
+
+from mds_tableau.hyper import Hyper
+from mds_tableau.sandbox import Sandbox, SandboxConfig
+from mds_tableau.settings import Settings
+from mds_tableau.tableau import (
+    ConnectedApp,
+    Credentials,
+    Password,
+    Published,
+    Session,
+    Token,
+    publish,
+    sign_in,
+)
+
+
+class _RunScoped(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A resource that opens things on first use and closes them when the run ends."""
+
+    _opened: ExitStack | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator["_RunScoped"]:
+        """Hand the resource to the run, and close what it opened when the run ends."""
+        with ExitStack() as self._opened:
+            yield self
+
+    def _stack(self) -> ExitStack:
+        if self._opened is None:
+            raise RuntimeError("The resource is used outside of a run.")
+        return self._opened
+
+
+class HyperResource(_RunScoped):
+    """One Hyper process for the whole run."""
+
+    _engine: Hyper | None = PrivateAttr(default=None)
+
+    @property
+    def engine(self) -> Hyper:
+        """The running process."""
+        if self._engine is None:
+            self._engine = self._stack().enter_context(Hyper())
+        return self._engine
+
+
+class TableauServer(_RunScoped):
+    """Tableau Server, signed in to once in a run.
+
+    Without `server` the local sandbox is started, in this process and on loopback, and the same
+    client talks to it over HTTP.
+    """
+
+    server: str = Field("", description="URL of the server; none: the local sandbox.")
+    site: str = Field("", description="Content URL of the site; none: the default site.")
+    token_name: str = Field("", description="Name of a personal access token.")
+    token_value: str = Field("", description="Its secret.", repr=False)
+    username: str = Field("", description="User to sign in as, or to act for.")
+    password: str = Field("", description="Password of that user.", repr=False)
+    connected_app_client_id: str = Field("", description="Connected app: client id.")
+    connected_app_secret_id: str = Field("", description="Connected app: secret id.")
+    connected_app_secret_value: str = Field("", description="Connected app: secret.", repr=False)
+    sandbox_dir: str = Field("data/sandbox", description="Folder of the local sandbox.")
+    sandbox_url: str = Field(
+        "http://127.0.0.1:8850", description="Where `mds-tableau sandbox` shows that folder."
+    )
+
+    _session: Session | None = PrivateAttr(default=None)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "TableauServer":
+        """Return the resource with a `dagster.EnvVar` for each variable that is set."""
+        names = [
+            name.removeprefix("tableau_")
+            for name in Settings.model_fields
+            if name.startswith("tableau_") and name != "tableau_project"
+        ]
+        given = {
+            name: dg.EnvVar(f"TABLEAU_{name.upper()}")
+            for name in names
+            if f"tableau_{name}" in settings.model_fields_set
+        }
+        return cls(
+            **given,
+            sandbox_dir=str(settings.mds_data_dir / "sandbox"),
+            sandbox_url=f"http://127.0.0.1:{settings.mds_sandbox_port}",
+        )
+
+    @property
+    def session(self) -> Session:
+        """The session of this run; signs in when it is first asked for.
+
+        Raises:
+            SignInError: The server refuses the credentials.
+            ServerUnreachable: The server does not answer.
+            SandboxError: The sandbox cannot be started.
+        """
+        if self._session is None:
+            if self.server:
+                server, credentials = self.server, self._credentials()
+            else:
+                server, credentials = self._start_sandbox()
+            self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
+        return self._session
+
+    def publish(
+        self, path: Path, *, datasource: str, project: str, description: str = ""
+    ) -> Published:
+        """Publish a `.hyper` as a datasource, in place of the one of that name in that project.
+
+        Args:
+            path: The `.hyper`.
+            datasource: Name of the datasource.
+            project: Path of the project, such as `Retail/Daily`.
+            description: Description of the datasource.
+
+        Returns:
+            Id, URL, revision and more of what the server holds now.
+
+        Raises:
+            MdsTableauError: As `mds_tableau.tableau.publish` and `session` say.
+        """
+        return publish(
+            self.session, path, datasource=datasource, project=project, description=description
+        )
+
+    def _credentials(self) -> Credentials:
+        if self.token_name:
+            return Token(self.token_name, self.token_value)
+        if self.connected_app_client_id:
+            return ConnectedApp(
+                self.connected_app_client_id,
+                self.connected_app_secret_id,
+                self.connected_app_secret_value,
+                self.username,
+            )
+        return Password(self.username, self.password)
+
+    def _start_sandbox(self) -> tuple[str, Credentials]:
+        token = Token("mds-tableau-run", secrets.token_urlsafe(24))
+        config = SandboxConfig(
+            data_dir=Path(self.sandbox_dir),
+            tokens={token.name: token.value},
+            public_url=self.sandbox_url,
+        )
+        sandbox = self._stack().enter_context(Sandbox(config, host="127.0.0.1", port=0))
+        return sandbox.url, token

@@ -1,0 +1,164 @@
+"""Reads what the pipeline needs from a dbt manifest: models, their tests and their sources.
+
+It knows dbt's artefact, not Dagster's view of it, and runs no dbt. What an extract is made of is
+decided in `extracts`; preparing a missing or stale manifest belongs to `defs.project`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mds_tableau.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class Test:
+    """A dbt test of error severity: when it fails, its mart is held back.
+
+    Attributes:
+        unique_id: Key in the manifest and in dbt's run results.
+        name: The name that dbt prints.
+    """
+
+    __test__ = False  # not a class of pytest's
+
+    unique_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A relation that dbt builds and that can be exported, one for each selected model.
+
+    Attributes:
+        unique_id: Key in the manifest, such as `model.retail.fct_sales`.
+        name: Name of the model, with `_v2` behind it when it is a version.
+        relation: Quoted name of the relation, such as `"warehouse"."main"."fct_sales"`.
+        file: Path of the SQL file, relative to the dbt project.
+        description: The model's description, as Markdown.
+        materialized: `table`, `view`, `incremental`, `ephemeral` ...
+        meta: The model's `config.meta`.
+        tests: Tests of error severity on this relation.
+    """
+
+    unique_id: str
+    name: str
+    relation: str
+    file: str
+    description: str
+    materialized: str
+    meta: Mapping[str, Any]
+    tests: tuple[Test, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dbt source that reads a file in place.
+
+    Attributes:
+        unique_id: Key in the manifest, such as `source.retail.raw.products`.
+        name: `source name.table name`, as dbt writes it.
+        location: What dbt-duckdb puts in place of the table: a path or glob, or a call such as
+            `read_csv('...')`.
+    """
+
+    unique_id: str
+    name: str
+    location: str
+
+
+class Manifest:
+    """A dbt manifest, read once.
+
+    Args:
+        content: The parsed `manifest.json`, format 12 (dbt 1.8 and later).
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.content = content
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read `manifest.json`.
+
+        Raises:
+            ManifestError: The file is missing or is not a dbt manifest.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ManifestError(
+                f"No dbt manifest at {path}. Run 'dbt parse' in the dbt project."
+            ) from error
+        except ValueError as error:
+            raise ManifestError(
+                f"{path} is not JSON ({error}). Delete it and run 'dbt parse' in the dbt project."
+            ) from error
+        if not isinstance(content, dict) or not {"nodes", "sources", "metadata"} <= content.keys():
+            raise ManifestError(f"{path} is not a dbt manifest. Run 'dbt parse' again.")
+        return cls(content)
+
+    @property
+    def project_name(self) -> str:
+        """Name of the dbt project."""
+        return str(self.content["metadata"].get("project_name", ""))
+
+    @cached_property
+    def marts(self) -> Mapping[str, Mart]:
+        """Everything that dbt can build as a relation (models, seeds, snapshots), by unique id."""
+        tests = self._tests
+        return {
+            unique_id: Mart(
+                unique_id=unique_id,
+                name=f"{node['name']}_v{node['version']}" if node.get("version") else node["name"],
+                relation=node.get("relation_name") or "",
+                file=node["original_file_path"],
+                description=node.get("description") or "",
+                materialized=node["config"].get("materialized", ""),
+                meta=node["config"].get("meta") or {},
+                tests=tests.get(unique_id, ()),
+            )
+            for unique_id, node in self.content["nodes"].items()
+            if node["resource_type"] in {"model", "seed", "snapshot"}
+        }
+
+    @cached_property
+    def _tests(self) -> Mapping[str, tuple[Test, ...]]:
+        found: dict[str, list[Test]] = {}
+        for unique_id, node in self.content["nodes"].items():
+            severity = str(node.get("config", {}).get("severity", "error"))
+            if node["resource_type"] != "test" or severity.lower() != "error":
+                continue
+            test = Test(unique_id, node["name"])
+            # a relationships test depends on both sides, and speaks of the side it is attached to
+            attached = node.get("attached_node")
+            for tested in [attached] if attached else node["depends_on"]["nodes"]:
+                found.setdefault(tested, []).append(test)
+        return {unique_id: tuple(tests) for unique_id, tests in found.items()}
+
+    def parents_of(self, unique_id: str) -> tuple[str, ...]:
+        """Return the unique ids that a node is built from, sources included."""
+        node = self.content["nodes"].get(unique_id, {})
+        return tuple(node.get("depends_on", {}).get("nodes", ()))
+
+    def tests_of(self, unique_id: str) -> tuple[str, ...]:
+        """Return the unique ids of the tests and unit tests that stop what depends on a node."""
+        unit_tests = [
+            key
+            for key, test in self.content.get("unit_tests", {}).items()
+            if unique_id in test.get("depends_on", {}).get("nodes", ())
+        ]
+        return (*(test.unique_id for test in self._tests.get(unique_id, ())), *unit_tests)
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the sources that dbt-duckdb reads from files in place."""
+        for unique_id, node in self.content["sources"].items():
+            config = node.get("config") or {}
+            places = (config, config.get("meta") or {}, node.get("meta") or {})
+            # dbt-duckdb renders the location into the name of the relation
+            if any("external_location" in place for place in places):
+                name = f"{node['source_name']}.{node['name']}"
+                yield Source(unique_id, name, node.get("relation_name") or "")

@@ -1,0 +1,355 @@
+"""Writes a mart as Parquet, one folder for each version, and reads such folders back.
+
+A folder holds part files and `_manifest.json`, and gets its name last, so that a reader sees a
+version whole or not at all; whoever writes this layout, DuckDB or another engine, can feed the
+next stage. How columns are cast is decided in `columns`; connections are opened by the caller.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from mds_tableau.columns import ColumnPlan, HyperType, plan_columns, quote_identifier
+from mds_tableau.errors import ExportError
+from mds_tableau.files import read_json, remove, sole_writer, write_json
+
+MANIFEST: Final = "_manifest.json"
+KEPT_VERSIONS: Final = 2
+"""Versions kept for each mart: the newest, and the one that a reader may still have open."""
+
+# V1: with V2 DuckDB 2.0.0 writes integers as deltas that Hyper misreads without an error.
+# ZSTD: the smallest of uncompressed, snappy, lz4_raw and zstd, at the same speed both ways.
+# FILE_SIZE_BYTES: one part, unless the mart is large; keeps the footer far below Hyper's 16 MiB.
+_COPY_OPTIONS: Final = (
+    "FORMAT parquet, PARQUET_VERSION V1, COMPRESSION zstd, FILE_SIZE_BYTES '1GB', "
+    "FILENAME_PATTERN 'part-{i}', RETURN_STATS"
+)
+_VERSION_FORMAT: Final = "%Y%m%dT%H%M%S.%fZ"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a version: its name in the folder, rows and bytes."""
+
+    file: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a version.
+
+    Attributes:
+        name: Its name.
+        source_type: Its type in the mart.
+        hyper_type: The type that the extract declares for it.
+        not_null: Rows where it has a value.
+    """
+
+    name: str
+    source_type: str
+    hyper_type: HyperType
+    not_null: int
+
+
+@dataclass(frozen=True)
+class ParquetVersion:
+    """One complete version of a mart in Parquet.
+
+    Attributes:
+        folder: The folder that holds it.
+        mart: Name of the mart.
+        engine: Who wrote it, such as `duckdb 2.0.0`.
+        parts: Its files.
+        columns: Its columns, in order.
+        rows: Rows in all parts.
+        fingerprint: Equal for equal contents, whatever the order of rows; comparable only between
+            versions written by one engine.
+        seconds: Wall time of the export.
+        created_at: When it was complete, UTC, ISO 8601.
+    """
+
+    folder: Path
+    mart: str
+    engine: str
+    parts: tuple[Part, ...]
+    columns: tuple[Column, ...]
+    rows: int
+    fingerprint: str
+    seconds: float
+    created_at: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all parts."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Absolute paths of the parts."""
+        return tuple((self.folder / part.file).absolute() for part in self.parts)
+
+
+@dataclass(frozen=True)
+class _Figures:
+    rows: int
+    not_null: tuple[int, ...]
+    row_hash: int
+
+
+def export_mart(
+    connection: duckdb.DuckDBPyConnection, *, relation: str, mart: str, file: str, folder: Path
+) -> ParquetVersion:
+    """Write the mart as a new version under `folder` and return it.
+
+    Rows, values of each column and a hash of all rows are compared between the mart and what was
+    written. On any failure the versions that were there stay as they are, and nothing else is left.
+
+    Args:
+        connection: Reads the mart; nothing is written through it but the Parquet files.
+        relation: Quoted name of the mart's relation.
+        mart: Name of the mart.
+        file: The model's file, for messages.
+        folder: Where the versions of this mart are.
+
+    Raises:
+        UnsupportedColumn: A column has a type that an extract cannot hold.
+        ExportError: A value does not fit the type it is exported as, the relation is not there,
+            the disk is full, or what was written differs from the mart.
+    """
+    started = time.perf_counter()
+    with sole_writer(folder):
+        for debris in folder.glob(".*.tmp"):
+            remove(debris)
+        version = _next_version(folder)
+        beside = folder / f".{version}.tmp"
+        try:
+            plans = _plan(connection, relation, mart, file)
+            beside.mkdir(parents=True)
+            written = _write(connection, relation, plans, mart, file, beside)
+            seconds = time.perf_counter() - started
+            _write_manifest(beside, mart, plans, *written, seconds)
+            beside.rename(folder / version)
+        except (duckdb.Error, OSError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise ExportError(f"Cannot export mart '{mart}' ({file}): {first_line}") from error
+        finally:
+            remove(beside)
+        for old in _versions(folder)[:-KEPT_VERSIONS]:
+            remove(old)
+    return read_version(folder / version)
+
+
+def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    """Return name and DuckDB type of each column of a relation, in order."""
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
+    return [(row[0], row[1]) for row in rows]
+
+
+def preview(version: ParquetVersion, rows: int = 5) -> list[dict[str, Any]]:
+    """Return the first rows of a version, each as a mapping of column to text or None."""
+    with duckdb.connect() as connection:
+        names = [column.name for column in version.columns]
+        texts = ", ".join(f"CAST({quote_identifier(name)} AS VARCHAR)" for name in names)
+        found = connection.execute(
+            f"SELECT {texts} FROM read_parquet($parts) LIMIT $rows",  # noqa: S608
+            {"parts": [str(path) for path in version.paths], "rows": rows},
+        ).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def newest_version(folder: Path) -> ParquetVersion | None:
+    """Return the newest complete version of a mart, or None when there is none.
+
+    Raises:
+        ExportError: Its manifest cannot be read, or a part of it is missing or truncated.
+    """
+    versions = _versions(folder)
+    return read_version(versions[-1]) if versions else None
+
+
+def read_version(folder: Path) -> ParquetVersion:
+    """Read the manifest of one version and check that its parts are there with their size.
+
+    Raises:
+        ExportError: As in `newest_version`.
+    """
+    content = read_json(folder / MANIFEST)
+    if content is None:
+        raise ExportError(f"{folder / MANIFEST} is missing or is not JSON. Export the mart again.")
+    try:
+        version = ParquetVersion(
+            folder=folder,
+            mart=content["mart"],
+            engine=content["engine"],
+            parts=tuple(Part(**part) for part in content["parts"]),
+            columns=tuple(
+                Column(
+                    column["name"],
+                    column["source_type"],
+                    HyperType.parse(column["hyper_type"]),
+                    column["not_null"],
+                )
+                for column in content["columns"]
+            ),
+            rows=content["rows"],
+            fingerprint=content["fingerprint"],
+            seconds=content["seconds"],
+            created_at=content["created_at"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExportError(
+            f"{folder / MANIFEST} is not a manifest of a mart ({error!r}). Export the mart again."
+        ) from error
+    for part, path in zip(version.parts, version.paths, strict=True):
+        size = path.stat().st_size if path.is_file() else None
+        if size != part.bytes:
+            seen = "is missing" if size is None else f"has {size:,} bytes"
+            raise ExportError(
+                f"Part {path} {seen}; its manifest says {part.bytes:,} bytes. "
+                "Export the mart again."
+            )
+    return version
+
+
+def _versions(folder: Path) -> list[Path]:
+    found = folder.glob(f"*/{MANIFEST}")
+    return sorted(path.parent for path in found if not path.parent.name.startswith("."))
+
+
+def _next_version(folder: Path) -> str:
+    version = datetime.now(timezone.utc)
+    versions = _versions(folder)
+    if versions:
+        # a clock that was set back must not make a new version look old
+        newest = datetime.strptime(versions[-1].name, _VERSION_FORMAT).replace(tzinfo=timezone.utc)
+        version = max(version, newest + timedelta(microseconds=1))
+    return version.strftime(_VERSION_FORMAT)
+
+
+def _plan(
+    connection: duckdb.DuckDBPyConnection, relation: str, mart: str, file: str
+) -> tuple[ColumnPlan, ...]:
+    try:
+        described = describe(connection, relation)
+    except duckdb.CatalogException as error:
+        raise ExportError(
+            f"Cannot export mart '{mart}' ({file}): {relation} is not in the database. Build it "
+            f"first, for example with --select '+parquet/{mart}'."
+        ) from error
+    return plan_columns(described, mart=mart, file=file)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    plans: Sequence[ColumnPlan],
+    mart: str,
+    file: str,
+    folder: Path,
+) -> tuple[tuple[Part, ...], _Figures]:
+    select = f"SELECT {', '.join(plan.expression for plan in plans)} FROM {relation}"  # noqa: S608
+    try:
+        wanted = _figures(connection, f"({select})", plans)
+        copy = f"COPY ({select}) TO {_literal(folder)} ({_COPY_OPTIONS})"
+        stats = connection.execute(copy).fetchall()
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise ExportError(_misfit(connection, relation, plans, mart, file)) from error
+    parts = tuple(Part(Path(row[0]).name, row[1], row[2]) for row in stats)
+    paths = ", ".join(_literal(folder / part.file) for part in parts)
+    seen = _figures(connection, f"read_parquet([{paths}])", plans)
+    if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
+        raise ExportError(
+            f"What was written of mart '{mart}' differs from the mart ({file}): "
+            f"{seen.rows:,} rows for {wanted.rows:,}, values of each column "
+            f"{list(seen.not_null)} for {list(wanted.not_null)}, row hash "
+            f"{'equal' if seen.row_hash == wanted.row_hash else 'different'}. Nothing was kept of "
+            "it. If it happens again, the disk or DuckDB is at fault."
+        )
+    return parts, wanted
+
+
+def _figures(
+    connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]
+) -> _Figures:
+    counts = ", ".join(f"count({quote_identifier(plan.name)})" for plan in plans)
+    row = connection.execute(
+        f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0), {counts} FROM {relation} AS t"  # noqa: S608
+    ).fetchone()
+    assert row is not None  # noqa: S101  # an aggregate without GROUP BY has one row
+    return _Figures(rows=row[0], row_hash=row[1], not_null=tuple(row[2:]))
+
+
+def _misfit(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    plans: Sequence[ColumnPlan],
+    mart: str,
+    file: str,
+) -> str:
+    lines = []
+    for plan in plans:
+        if plan.cast is None:
+            continue
+        name = quote_identifier(plan.name)
+        bad = f"{name} IS NOT NULL AND TRY_CAST({name} AS {plan.cast}) IS NULL"
+        row = connection.execute(
+            f"SELECT count(*), CAST(any_value({name}) AS VARCHAR) FROM {relation} WHERE {bad}"  # noqa: S608
+        ).fetchone()
+        if row and row[0]:
+            lines.append(
+                f"\n- column '{plan.name}' ({plan.duckdb_type}): {row[0]:,} rows do not fit "
+                f"{plan.cast}, for example {row[1]}. Cast it in the model to DECIMAL(38,0), DOUBLE "
+                "or VARCHAR."
+            )
+    return f"Cannot export mart '{mart}' ({file}): values are out of range.{''.join(lines)}"
+
+
+def _write_manifest(
+    folder: Path,
+    mart: str,
+    plans: Sequence[ColumnPlan],
+    parts: Sequence[Part],
+    figures: _Figures,
+    seconds: float,
+) -> None:
+    engine = f"duckdb {duckdb.__version__}"
+    columns: list[Mapping[str, Any]] = [
+        {
+            "name": plan.name,
+            "source_type": plan.duckdb_type,
+            "hyper_type": str(plan.hyper_type),
+            "not_null": not_null,
+        }
+        for plan, not_null in zip(plans, figures.not_null, strict=True)
+    ]
+    content = json.dumps([engine, columns, figures.rows, str(figures.row_hash)])
+    for part in parts:
+        with (folder / part.file).open("rb+") as file:
+            os.fsync(file.fileno())
+    write_json(
+        folder / MANIFEST,
+        {
+            "mart": mart,
+            "engine": engine,
+            "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "rows": figures.rows,
+            "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+            "parts": [{"file": p.file, "rows": p.rows, "bytes": p.bytes} for p in parts],
+            "columns": columns,
+        },
+    )
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

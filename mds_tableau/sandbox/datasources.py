@@ -1,0 +1,232 @@
+"""Published data sources, the side that reads: list, get, download, revisions; and deleting.
+
+What a data source looks like in replies and how one is found belongs here; how its content changes
+stands in `publishing`. Attributes, filters and codes follow Tableau's reference for data sources
+and the replies recorded with its Python client.
+"""
+
+import contextlib
+import math
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+from xml.etree.ElementTree import Element
+
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from mds_tableau.sandbox import filters, packaging, xmlio
+from mds_tableau.sandbox.calls import Call
+from mds_tableau.sandbox.config import MEGABYTE
+from mds_tableau.sandbox.errors import not_found, not_implemented
+from mds_tableau.sandbox.filters import CHOICE, EQUAL, RANGE, Field, Row
+from mds_tableau.sandbox.store import Store
+
+TYPE = "hyper"
+ATTEMPTS = 5
+
+SELECT = """SELECT datasources.*, sites.content_url AS site_url, projects.name AS project_name,
+    users.name AS owner_name, revisions.size, revisions.file
+    FROM datasources
+    JOIN sites ON sites.id = datasources.site_id
+    JOIN projects ON projects.id = datasources.project_id
+    JOIN users ON users.id = datasources.owner_id
+    JOIN revisions ON revisions.datasource_id = datasources.id
+        AND revisions.number = datasources.revision"""
+
+
+def megabytes(row: Row) -> int:
+    """Returns a data source's size as the API tells it: whole MB, rounded up."""
+    return math.ceil(int(row["size"]) / MEGABYTE)
+
+
+# The documented fields with their operators; those without a getter are documented and not kept.
+FIELDS = {
+    "authenticationType": Field(CHOICE),
+    "connectedWorkbookType": Field(RANGE),
+    "connectionTo": Field(CHOICE),
+    "connectionType": Field(CHOICE),
+    "contentUrl": Field(CHOICE, lambda row: row["content_url"]),
+    "createdAt": Field(RANGE, lambda row: row["created_at"], filters.to_time),
+    "databaseName": Field(CHOICE),
+    "databaseUserName": Field(CHOICE),
+    "description": Field(CHOICE, lambda row: row["description"] or ""),
+    "favoritesTotal": Field(RANGE),
+    "hasAlert": Field(EQUAL),
+    "hasEmbeddedPassword": Field(EQUAL),
+    "hasExtracts": Field(EQUAL, lambda row: True, filters.to_flag),
+    "isCertified": Field(EQUAL, lambda row: bool(row["certified"]), filters.to_flag),
+    "isConnectable": Field(EQUAL),
+    "isDefaultPort": Field(EQUAL),
+    "isHierarchical": Field(EQUAL),
+    "isPublished": Field(EQUAL, lambda row: True, filters.to_flag),
+    "name": Field(CHOICE, lambda row: row["name"], wildcard=True),
+    "ownerDomain": Field(CHOICE),
+    "ownerEmail": Field(EQUAL),
+    "ownerName": Field(CHOICE, lambda row: row["owner_name"]),
+    "projectName": Field(CHOICE, lambda row: row["project_name"], wildcard=True),
+    "serverName": Field(CHOICE),
+    "serverPort": Field(EQUAL),
+    "size": Field(RANGE, megabytes, int),
+    "tableName": Field(CHOICE),
+    "tags": Field(CHOICE),
+    "type": Field(EQUAL, lambda row: TYPE),
+    "updatedAt": Field(RANGE, lambda row: row["updated_at"], filters.to_time),
+}
+
+
+def query(call: Call) -> Response:
+    """Lists the site's data sources: GET datasources."""
+    with call.store.reading() as db:
+        rows = of_site(db, call.session.site_id)
+    page = filters.select(rows, call.query, FIELDS)
+    return call.reply(
+        xmlio.pagination(page),
+        xmlio.element("datasources", None, *(to_element(row, call.base_url) for row in page.rows)),
+    )
+
+
+def get(call: Call) -> Response:
+    """Shows one data source: GET datasources/{id}."""
+    with call.store.reading() as db:
+        row = find(db, call.session.site_id, call.path["datasource_id"])
+    return call.reply(to_element(row, call.base_url))
+
+
+def download(call: Call) -> Response:
+    """Sends the current content, packaged: GET datasources/{id}/content."""
+    if not call.flag("includeExtract", default=True):
+        raise not_implemented("downloading without the extract (includeExtract=false)")
+    row, extract = current_content(
+        call.store, call.path["datasource_id"], site_id=call.session.site_id
+    )
+    package = call.store.stage()
+    try:
+        packaging.write_tdsx(package, row["name"], extract)
+    finally:
+        call.store.discard([extract])
+    return file_response(call.store, package, f"{row['name']}.tdsx", 'name="tableau_datasource"')
+
+
+def revisions(call: Call) -> Response:
+    """Lists a data source's kept revisions, oldest first: GET datasources/{id}/revisions."""
+    with call.store.reading() as db:
+        row = find(db, call.session.site_id, call.path["datasource_id"])
+        rows = [
+            dict(revision)
+            for revision in db.execute(
+                "SELECT revisions.*, users.name AS publisher_name FROM revisions"
+                " JOIN users ON users.id = revisions.publisher_id"
+                " WHERE datasource_id = ? ORDER BY number",
+                (row["id"],),
+            )
+        ]
+    page = filters.paginate(rows, call.query)
+    elements = [
+        xmlio.element(
+            "revision",
+            {
+                "revisionNumber": revision["number"],
+                "publishedAt": revision["published_at"],
+                "deleted": False,
+                "current": revision["number"] == row["revision"],
+                "sizeInBytes": revision["size"],
+            },
+            xmlio.element(
+                "publisher", {"id": revision["publisher_id"], "name": revision["publisher_name"]}
+            ),
+        )
+        for revision in page.rows
+    ]
+    return call.reply(xmlio.pagination(page), xmlio.element("revisions", None, *elements))
+
+
+def delete(call: Call) -> Response:
+    """Removes a data source with all its revisions: DELETE datasources/{id}."""
+    with call.store.writing() as db:
+        row = find(db, call.session.site_id, call.path["datasource_id"])
+        key = (row["id"],)
+        files = db.execute("SELECT file FROM revisions WHERE datasource_id = ?", key).fetchall()
+        db.execute("DELETE FROM revisions WHERE datasource_id = ?", key)
+        db.execute("DELETE FROM datasources WHERE id = ?", key)
+    call.store.discard(call.store.file(one["file"]) for one in files)
+    return Response(status_code=204)
+
+
+def of_site(db: sqlite3.Connection, site_id: str) -> list[Row]:
+    """Returns all data sources of a site, in the order in which they were first published."""
+    rows = db.execute(f"{SELECT} WHERE datasources.site_id = ? ORDER BY number", (site_id,))
+    return [dict(row) for row in rows]
+
+
+def find(db: sqlite3.Connection, site_id: str | None, datasource_id: str) -> Row:
+    """Returns a data source, of one site or of any.
+
+    Raises:
+        ApiError: 404004; there is none with this id.
+    """
+    row = db.execute(f"{SELECT} WHERE datasources.id = ?", (datasource_id.lower(),)).fetchone()
+    if row is None or site_id not in {None, row["site_id"]}:
+        raise not_found(404004, "Datasource", datasource_id)
+    return dict(row)
+
+
+def current_content(
+    store: Store, datasource_id: str, *, site_id: str | None = None
+) -> tuple[Row, Path]:
+    """Returns a data source and a file of its own with its current content; discard that later.
+
+    Raises:
+        ApiError: 404004; there is none with this id.
+    """
+    for _ in range(ATTEMPTS):
+        with store.reading() as db:
+            row = find(db, site_id, datasource_id)
+        # It may be deleted, or overwritten very often, between these two lines.
+        with contextlib.suppress(FileNotFoundError):
+            return row, store.snapshot(row["file"])
+    raise FileNotFoundError(f"The file {row['file']} of data source {row['id']} is missing.")
+
+
+def file_response(store: Store, path: Path, filename: str, disposition: str) -> Response:
+    """Returns a response that streams a staged file and then removes it."""
+    safe = filename.isascii() and filename.isprintable() and not set(filename) & set('"\\')
+    named = f'filename="{filename}"' if safe else f"filename*=UTF-8''{quote(filename, safe='')}"
+    return FileResponse(
+        path,
+        media_type="application/octet-stream",
+        headers={"content-disposition": f"{disposition}; {named}"},
+        background=BackgroundTask(store.discard, [path]),
+    )
+
+
+def webpage_path(row: Row) -> str:
+    """Returns a data source's place on the web page, as its webpageUrl's fragment says it."""
+    site = f"/site/{row['site_url']}" if row["site_url"] else ""
+    return f"{site}/datasources/{row['number']}"
+
+
+def to_element(row: Row, base_url: str) -> Element:
+    """Returns a data source as it stands in replies."""
+    return xmlio.element(
+        "datasource",
+        {
+            "id": row["id"],
+            "name": row["name"],
+            "contentUrl": row["content_url"],
+            "type": TYPE,
+            "size": megabytes(row),
+            "description": row["description"],
+            "createdAt": row["created_at"],
+            "updatedAt": row["updated_at"],
+            "encryptExtracts": False,
+            "hasExtracts": True,
+            "isCertified": bool(row["certified"]),
+            "certificationNote": row["certification_note"],
+            "useRemoteQueryAgent": bool(row["use_remote_query_agent"]),
+            "webpageUrl": f"{base_url}/#{webpage_path(row)}",
+        },
+        xmlio.element("project", {"id": row["project_id"], "name": row["project_name"]}),
+        xmlio.element("owner", {"id": row["owner_id"]}),
+        xmlio.element("tags"),
+    )

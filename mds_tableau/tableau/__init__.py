@@ -1,0 +1,20 @@
+"""Signs in to Tableau Server, finds the project and publishes extracts, by tableauserverclient.
+
+The only package that imports the client; it is used as released, over HTTP, whether the server is
+real or the sandbox. Making extracts and knowing Dagster do not belong here.
+"""
+
+from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
+from mds_tableau.tableau.publish import Published, publish
+from mds_tableau.tableau.session import Session, sign_in
+
+__all__ = [
+    "ConnectedApp",
+    "Credentials",
+    "Password",
+    "Published",
+    "Session",
+    "Token",
+    "publish",
+    "sign_in",
+]
