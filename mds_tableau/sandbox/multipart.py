@@ -169,7 +169,8 @@ class _Splitter:
         value.clear()
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
+        # Tableau's own examples begin the header with the name, where a kind should stand.
+        _, options = parse_options_header(b"form-data; " + self._disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if not name:
             raise malformed()

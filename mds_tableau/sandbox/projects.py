@@ -105,7 +105,8 @@ def find(db: sqlite3.Connection, site_id: str, project_id: str) -> Row:
 def default(db: sqlite3.Connection, site_id: str) -> Row:
     """Returns the site's Default project, which always exists."""
     row = db.execute(
-        f"{SELECT} WHERE site_id = ? AND parent_id = '' AND name_key = 'default'", (site_id,)
+        f"{SELECT} WHERE site_id = ? AND parent_id = '' AND projects.name_key = 'default'",
+        (site_id,),
     ).fetchone()
     return dict(row)
 

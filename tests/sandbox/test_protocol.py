@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,9 @@ def test_session_is_for_one_site(
         ' xsi:schemaLocation="a b"><project name="{0}"/></tsRequest>',
     ],
 )
-def test_requests_may_have_the_namespace_or_none(
-    api: Api, body: str, request: pytest.FixtureRequest
-) -> None:
+def test_requests_may_have_the_namespace_or_none(api: Api, body: str) -> None:
     """Requests are understood bare, as TSC sends them, and in Tableau's namespace."""
-    name = request.node.name
+    name = uuid.uuid4().hex
     response = api("POST", "projects", data=body.format(name))
     assert response.status_code == 201
     created = fromstring(response.content).find(f"{NAMESPACE}project")

@@ -1,0 +1,49 @@
+# `make` alone lists the targets. On Windows see the README: each target is one or two plain commands.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export DAGSTER_HOME ?= $(CURDIR)/data/dagster
+export DAGSTER_DISABLE_TELEMETRY ?= 1
+export DO_NOT_TRACK ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev sandbox test check bench-overhead clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create the environment in .venv from constraints.txt
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+demo: $(STAMP) ## Run the main job on a real retailer's year, into the local sandbox
+	$(BIN)/mds-tableau demo
+
+# the UI goes on with the data that the demo put in place, if it did
+dev: export MDS_RAW_DIR ?= $(if $(wildcard data/full/*.parquet),$(CURDIR)/data/full,$(CURDIR)/data/raw)
+dev: $(STAMP) ## Open the Dagster UI on http://127.0.0.1:3000
+	$(BIN)/dagster dev -w workspace.yaml
+
+sandbox: $(STAMP) ## Serve the sandbox, with what was published, on http://127.0.0.1:8850
+	$(BIN)/mds-tableau sandbox
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## Check format, style, types, definitions and the dbt project
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/dg check defs
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+bench-overhead: $(STAMP) ## Compare the whole job with a bare script and with Dagster's default executor
+	$(BIN)/python -m benchmarks.overhead
+
+clean: ## Remove everything that was derived, and the environment
+	rm -rf $(VENV) dbt_project/target dbt_project/logs
+	git clean -fdXq data

@@ -1,0 +1,58 @@
+"""The command line `mds-tableau`: thin shells over the library, one for each command.
+
+An error of ours ends as its message and exit code 1, wrong usage as exit code 2; what the commands
+do belongs to the modules that they call.
+"""
+
+import sys
+
+import click
+from rich.console import Console
+
+from mds_tableau import __version__
+from mds_tableau.errors import MdsTableauError
+from mds_tableau.sandbox.command import sandbox
+from mds_tableau.settings import load_settings
+
+
+class _Plain(click.Group):
+    """A group that shows our errors as their message, with a traceback only when asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except MdsTableauError as error:
+            if ctx.params.get("verbose"):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mds-tableau")
+@click.option("--verbose", is_flag=True, help="Show where in the code an error happened.")
+@click.pass_context
+def main(ctx: click.Context, verbose: bool) -> None:
+    """Keep dbt marts, files and tables live in Tableau Server as Hyper extracts.
+
+    Settings come from the environment and from .env; .env.example lists them all.
+    """
+    ctx.obj = {"sandbox_dir": lambda: load_settings().mds_data_dir / "sandbox"}
+
+
+@main.command()
+@click.pass_context
+def demo(ctx: click.Context) -> None:
+    r"""Run the main job on a real retailer's year, into the local sandbox.
+
+    \b
+    Example:
+      mds-tableau demo
+    """
+    # only this command needs DuckDB and rich tables; the others start faster without
+    from mds_tableau.demo import run_demo
+
+    width = None if sys.stdout.isatty() else 170
+    ctx.exit(run_demo(load_settings(), Console(width=width)))
+
+
+main.add_command(sandbox)

