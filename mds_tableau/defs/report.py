@@ -40,7 +40,10 @@ class Report:
         total = len(self.arrived) + len(self.missing)
         lines = [f"{len(self.arrived)} of {total} extracts arrived."]
         for name, (reason, serves) in self.missing.items():
-            lines += [f"NOT PUBLISHED {name}: {reason}", f"  {name}: {serves}."]
+            lines += [
+                f"NOT PUBLISHED {name}: {reason}".replace("\n", "\n    "),
+                f"    Until then, {serves}.",
+            ]
         return lines
 
 
