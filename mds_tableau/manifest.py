@@ -30,6 +30,15 @@ class Test:
 
 
 @dataclass(frozen=True)
+class MartColumn:
+    """A column as the dbt project describes it: name, declared type or "", description or ""."""
+
+    name: str
+    data_type: str
+    description: str
+
+
+@dataclass(frozen=True)
 class Mart:
     """A relation that dbt builds and that can be exported, one for each selected model.
 
@@ -42,6 +51,7 @@ class Mart:
         materialized: `table`, `view`, `incremental`, `ephemeral` ...
         meta: The model's `config.meta`.
         tests: Tests of error severity on this relation.
+        columns: The columns that the project describes; it need not describe any.
     """
 
     unique_id: str
@@ -52,6 +62,7 @@ class Mart:
     materialized: str
     meta: Mapping[str, Any]
     tests: tuple[Test, ...]
+    columns: tuple[MartColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,14 @@ class Manifest:
                 materialized=node["config"].get("materialized", ""),
                 meta=node["config"].get("meta") or {},
                 tests=tests.get(unique_id, ()),
+                columns=tuple(
+                    MartColumn(
+                        column["name"],
+                        column.get("data_type") or "",
+                        column.get("description") or "",
+                    )
+                    for column in node.get("columns", {}).values()
+                ),
             )
             for unique_id, node in self.content["nodes"].items()
             if node["resource_type"] in {"model", "seed", "snapshot"}

@@ -151,7 +151,7 @@ def dbt_definitions(
 
     @dg.multi_asset(
         name="dbt",
-        specs=[*specs, _run_results_spec(runner.results)],
+        specs=[*specs, _run_results_spec(runner.results, specs)],
         check_specs=[spec._replace(blocking=False) for spec in check_specs],
         can_subset=True,
         pool=POOL,
@@ -201,7 +201,7 @@ def node_name(unique_id: str) -> str:
     return f"{kind.replace('_', ' ')} {rest.split('.', 1)[-1].split('.')[0]}"
 
 
-def _run_results_spec(results: ResultStore) -> dg.AssetSpec:
+def _run_results_spec(results: ResultStore, specs: Sequence[dg.AssetSpec]) -> dg.AssetSpec:
     return dg.AssetSpec(
         RUN_RESULTS,
         description=(
@@ -210,6 +210,7 @@ def _run_results_spec(results: ResultStore) -> dg.AssetSpec:
         ),
         group_name="dbt",
         kinds={"dbt"},
+        owners=sorted({owner for spec in specs for owner in spec.owners}),
         skippable=True,
     )
 

@@ -18,7 +18,7 @@ from dagster_duckdb import DuckDBResource
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.metadata import (
-    column_schema,
+    described_columns,
     hyper_metadata,
     parquet_metadata,
     published_metadata,
@@ -126,7 +126,7 @@ def _parquet_asset(
             f"The mart `{mart.name}` as one complete version of Parquet files, compared with the "
             "mart: rows, values of each column and a hash of all rows."
         ),
-        metadata={"model": mart.file},
+        metadata={"model": mart.file, **described_columns(mart)},
         required_resource_keys={DUCKDB},
     )
     def parquet(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -152,7 +152,8 @@ def _parquet_asset(
             f"{version.bytes:,} bytes in {len(version.parts)} part(s) at {version.folder}."
         )
         return dg.MaterializeResult(
-            metadata=parquet_metadata(version), data_version=dg.DataVersion(version.fingerprint)
+            metadata=parquet_metadata(version, mart),
+            data_version=dg.DataVersion(version.fingerprint),
         )
 
     return parquet
@@ -171,6 +172,7 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             f"The extract `{extract.name}.hyper`, made from Parquet by Hyper's COPY and counted by "
             "Hyper before it took the place of the last one."
         ),
+        metadata=described_columns(mart),
     )
     def hyper(context: dg.AssetExecutionContext, hyper: HyperResource) -> dg.MaterializeResult[Any]:
         with told_plainly():
@@ -191,13 +193,16 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             f"{made.bytes:,} bytes; file version {made.file_version}{raised}."
         )
         return dg.MaterializeResult(
-            metadata=hyper_metadata(made, version), data_version=dg.DataVersion(made.fingerprint)
+            metadata=hyper_metadata(made, version, mart),
+            data_version=dg.DataVersion(made.fingerprint),
         )
 
     return hyper
 
 
 def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.AssetsDefinition:
+    [mart] = extract.marts
+
     @dg.asset(
         key=["tableau", extract.name],
         deps=[["hyper", extract.name]],
@@ -208,7 +213,11 @@ def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg
             f"The datasource `{extract.datasource}` in the project `{extract.project}` on Tableau "
             f"Server.\n\n{extract.description}"
         ).strip(),
-        metadata={"datasource": extract.datasource, "project": extract.project},
+        metadata={
+            "datasource": extract.datasource,
+            "project": extract.project,
+            **described_columns(mart),
+        },
     )
     def tableau(
         context: dg.AssetExecutionContext, tableau: TableauServer
@@ -232,10 +241,7 @@ def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg
             f"{published.server} in {published.seconds:.2f} seconds: {published.url}"
         )
         return dg.MaterializeResult(
-            metadata={
-                **published_metadata(published, made),
-                "dagster/column_schema": column_schema(made.columns),
-            },
+            metadata=published_metadata(published, made, mart),
             data_version=dg.DataVersion(made.fingerprint),
         )
 

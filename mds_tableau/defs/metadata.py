@@ -10,21 +10,25 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from mds_tableau.columns import HyperType
 from mds_tableau.hyper import ExtractFile, library_version
+from mds_tableau.manifest import Mart
 from mds_tableau.parquet import ParquetVersion, preview
 from mds_tableau.tableau import Published
 
 Metadata = Mapping[str, Any]
 
 
-def parquet_metadata(version: ParquetVersion) -> Metadata:
+def described_columns(mart: Mart) -> Metadata:
+    """Return the columns of a mart as the dbt project describes them; nothing if it does not."""
+    columns = [(column.name, column.data_type or "?") for column in mart.columns]
+    return {"dagster/column_schema": _schema(columns, mart)} if columns else {}
+
+
+def parquet_metadata(version: ParquetVersion, mart: Mart) -> Metadata:
     """Return the metadata of `parquet/*`."""
     return {
         **_figures(version.rows, version.bytes, version.seconds),
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(c.name, c.source_type) for c in version.columns]
-        ),
+        "dagster/column_schema": _schema([(c.name, c.source_type) for c in version.columns], mart),
         **_preview(version),
         "fingerprint": version.fingerprint,
         "folder": dg.MetadataValue.path(str(version.folder)),
@@ -33,11 +37,11 @@ def parquet_metadata(version: ParquetVersion) -> Metadata:
     }
 
 
-def hyper_metadata(made: ExtractFile, version: ParquetVersion) -> Metadata:
+def hyper_metadata(made: ExtractFile, version: ParquetVersion, mart: Mart) -> Metadata:
     """Return the metadata of `hyper/*`."""
     return {
         **_figures(made.rows, made.bytes, made.seconds),
-        "dagster/column_schema": column_schema(made.columns),
+        "dagster/column_schema": _schema(made.columns, mart),
         **_preview(version),
         "fingerprint": made.fingerprint,
         "file": dg.MetadataValue.path(str(made.path)),
@@ -48,10 +52,11 @@ def hyper_metadata(made: ExtractFile, version: ParquetVersion) -> Metadata:
     }
 
 
-def published_metadata(published: Published, made: ExtractFile) -> Metadata:
+def published_metadata(published: Published, made: ExtractFile, mart: Mart) -> Metadata:
     """Return the metadata of `tableau/*`."""
     return {
         **_figures(made.rows, published.bytes, published.seconds),
+        "dagster/column_schema": _schema(made.columns, mart),
         "fingerprint": made.fingerprint,
         "server": published.server,
         "site": published.site or "Default",
@@ -64,10 +69,13 @@ def published_metadata(published: Published, made: ExtractFile) -> Metadata:
     }
 
 
-def column_schema(columns: Iterable[tuple[str, HyperType]]) -> dg.TableSchema:
-    """Return the columns of an extract in Dagster's terms."""
+def _schema(columns: Iterable[tuple[str, object]], mart: Mart) -> dg.TableSchema:
+    descriptions = {column.name: column.description or None for column in mart.columns}
     return dg.TableSchema(
-        columns=[dg.TableColumn(name, str(hyper_type)) for name, hyper_type in columns]
+        columns=[
+            dg.TableColumn(name, str(of_type), description=descriptions.get(name))
+            for name, of_type in columns
+        ]
     )
 
 

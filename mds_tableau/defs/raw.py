@@ -65,7 +65,9 @@ def _spec(manifest: Manifest, translator: DagsterDbtTranslator, source: Source) 
         description=manifest.content["sources"][source.unique_id].get("description"),
         group_name="raw",
         owners=spec.owners,
-        tags=spec.tags,
+        tags={
+            key: value for key, value in spec.tags.items() if not key.startswith("dagster/kind/")
+        },
         kinds={suffix for suffix in suffixes if suffix} or {"file"},
         metadata={
             name: value

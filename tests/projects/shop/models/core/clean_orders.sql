@@ -1,0 +1,1 @@
+select order_id, customer, amount, ordered_on from {{ ref('orders') }}
