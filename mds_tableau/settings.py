@@ -80,6 +80,10 @@ class Settings(BaseSettings):
         8850, ge=1, le=65535, description="Port where `mds-tableau sandbox` is looked for."
     )
 
+    mds_sandbox_projects: str = Field(
+        "Retail/Daily", description="Projects that the local sandbox has, separated by commas."
+    )
+
     @property
     def warehouse(self) -> Path:
         """Path of the DuckDB file that our own dbt project writes."""
@@ -93,6 +97,11 @@ class Settings(BaseSettings):
         if (self.mds_dbt_project / "profiles.yml").is_file():
             return self.mds_dbt_project
         return Path.home() / ".dbt"
+
+    @property
+    def sandbox_projects(self) -> list[str]:
+        """Paths of the projects that the local sandbox has beside Default."""
+        return [path.strip() for path in self.mds_sandbox_projects.split(",") if path.strip()]
 
     @property
     def uses_sandbox(self) -> bool:

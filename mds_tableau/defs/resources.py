@@ -23,6 +23,7 @@ from mds_tableau.tableau import (
     Published,
     Session,
     Token,
+    ensure_projects,
     publish,
     sign_in,
 )
@@ -79,6 +80,8 @@ class TableauServer(_RunScoped):
         "http://127.0.0.1:8850", description="Where `mds-tableau sandbox` shows that folder."
     )
 
+    sandbox_projects: list[str] = Field([], description="Projects that the sandbox has.")
+
     _session: Session | None = PrivateAttr(default=None)
 
     @classmethod
@@ -98,6 +101,7 @@ class TableauServer(_RunScoped):
             **given,
             sandbox_dir=str(settings.mds_data_dir / "sandbox"),
             sandbox_url=f"http://127.0.0.1:{settings.mds_sandbox_port}",
+            sandbox_projects=settings.sandbox_projects,
         )
 
     @property
@@ -115,6 +119,8 @@ class TableauServer(_RunScoped):
             else:
                 server, credentials = self._start_sandbox()
             self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
+            if not self.server:
+                ensure_projects(self._session, self.sandbox_projects)
         return self._session
 
     def publish(

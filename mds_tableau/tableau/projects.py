@@ -1,26 +1,19 @@
-"""Finds a project by its path, among all projects of the site.
+"""Finds a project by its path among all projects of the site, and makes those that are missing.
 
-Names are compared as the server compares them, without regard to case. Creating projects does not
-belong here.
+Names are compared as the server compares them, without regard to case. What goes into a project
+does not belong here.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import tableauserverclient as TSC  # noqa: N812
+from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
 from mds_tableau.errors import ProjectNotFound
 from mds_tableau.tableau.failures import translated
-from mds_tableau.tableau.session import Session
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project on the server: its LUID, and its path as the server spells it."""
-
-    id: str
-    path: str
+from mds_tableau.tableau.session import Project, Session
 
 
 def find_project(session: Session, path: str) -> Project:
@@ -29,8 +22,11 @@ def find_project(session: Session, path: str) -> Project:
     Raises:
         ProjectNotFound: There is none, or there is more than one; lists near or matching paths.
     """
-    projects = _all_projects(session)
     wanted = _folded(path)
+    known = [project for project in session.known_projects if _folded(project.path) == wanted]
+    if len(known) == 1:
+        return known[0]
+    projects = _all_projects(session)
     found = [project for project in projects if _folded(project.path) == wanted]
     if len(found) == 1:
         return found[0]
@@ -51,6 +47,33 @@ def find_project(session: Session, path: str) -> Project:
     )
 
 
+def ensure_projects(session: Session, paths: Iterable[str]) -> None:
+    """Make the projects at these paths, with those above them, where there are none.
+
+    Raises:
+        PublishError: The server does not let the user make one.
+    """
+    for path in paths:
+        parts = [part.strip() for part in path.split("/")]
+        for depth in range(len(parts)):
+            here = "/".join(parts[: depth + 1])
+            ids = {tuple(_folded(p.path)): p.id for p in session.known_projects}
+            if tuple(_folded(here)) not in ids:
+                ids = {tuple(_folded(p.path)): p.id for p in _all_projects(session)}
+            if tuple(_folded(here)) not in ids:
+                parent = ids.get(tuple(_folded("/".join(parts[:depth]))))
+                _create(session, parts[depth], parent)
+
+
+def _create(session: Session, name: str, parent: str | None) -> None:
+    with translated(f"Creating the project '{name}'", session.server):
+        try:
+            session.client.projects.create(TSC.ProjectItem(name, parent_id=parent))
+        except ServerResponseError as error:
+            if str(error.code) != "409006":  # somebody else was faster
+                raise
+
+
 def _all_projects(session: Session) -> list[Project]:
     options = TSC.RequestOptions(pagesize=1000)
     with translated("Listing the projects", session.server):
@@ -67,7 +90,9 @@ def _all_projects(session: Session) -> list[Project]:
         item, path = pending.pop()
         found.append(Project(str(item.id), path))
         pending += [(child, f"{path}/{child.name}") for child in children[item.id]]
-    return sorted(found, key=lambda project: project.path)
+    found.sort(key=lambda project: project.path)
+    session.known_projects[:] = found
+    return found
 
 
 def _folded(path: str) -> list[str]:

@@ -6,7 +6,7 @@ What is done within a session belongs to `projects` and `publish`.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import requests
@@ -24,6 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Project:
+    """A project on the server: its LUID, and its path as the server spells it."""
+
+    id: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Session:
     """A signed-in session.
 
@@ -31,11 +39,13 @@ class Session:
         client: The client; every request goes through it.
         server: URL of the server.
         site: Content URL of the site, "" for the default site.
+        known_projects: The projects as they were last listed; empty before.
     """
 
     client: TSC.Server
     server: str
     site: str
+    known_projects: list[Project] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def site_name(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 from defusedxml.ElementTree import fromstring
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tableauhyperapi import (

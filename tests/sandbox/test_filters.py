@@ -66,7 +66,7 @@ def test_filter_is_split_into_conditions(text: str, expected: tuple[Condition, .
 )
 def test_filter_of_another_form_is_refused(text: str) -> None:
     """What is not field:operator:value is an error; above all a name with a comma is."""
-    with pytest.raises(ApiError, match="^400065: "):
+    with pytest.raises(ApiError, match=r"^400065: "):
         parse_filter(text)
 
 
@@ -115,12 +115,14 @@ def test_unsupported_conditions_are_refused(text: str, code: int) -> None:
 @given(st.text())
 def test_filter_never_fails_otherwise(text: str) -> None:
     """Whatever is written as a filter, it is either understood or refused."""
+    codes: set[int] = set()
+    conditions: tuple[Condition, ...] = ()
     try:
         conditions = parse_filter(text)
     except ApiError as error:
-        assert error.code == 400065
-    else:
-        assert all(condition.field and condition.operator for condition in conditions)
+        codes.add(error.code)
+    assert codes <= {400065}
+    assert all(condition.field and condition.operator for condition in conditions)
 
 
 @given(st.text().filter(lambda name: not set(name) & set(",[]*")))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 
 from mds_tableau.sandbox import Sandbox
 
@@ -33,6 +33,7 @@ def listed(
 
 
 def get(server: TSC.Server, query: str, kind: str = "datasources") -> requests.Response:
+    """Asks for a list with a query string as it stands."""
     return requests.get(
         f"{server.server_address}/api/3.25/sites/{server.site_id}/{kind}?{query}",
         headers={"x-tableau-auth": server.auth_token},

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urldefrag
 
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 
 from mds_tableau.sandbox import Sandbox
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 
 from mds_tableau.sandbox import Sandbox
 
@@ -12,6 +12,7 @@ CodeOf = Callable[[requests.Response], str]
 
 
 def named(server: TSC.Server, name: str) -> list[TSC.ProjectItem]:
+    """Returns the projects of a name."""
     options = TSC.RequestOptions()
     options.filter.add(TSC.Filter("name", TSC.RequestOptions.Operator.Equals, name))
     return list(TSC.Pager(server.projects, options))
@@ -32,7 +33,8 @@ def test_client_finds_a_project_by_its_path(server: TSC.Server, project: TSC.Pro
     """TSC walks down a path, one filtered query for each level."""
     child = server.projects.create(TSC.ProjectItem("Retail", parent_id=project.id))
     found = server.projects.get_by_path(f"{project.name}/Retail")
-    assert [found.id] == [child.id]
+    assert found is not None
+    assert found.id == child.id
 
 
 def test_name_is_taken_once_in_each_parent(server: TSC.Server, project: TSC.ProjectItem) -> None:

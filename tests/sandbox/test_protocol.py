@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 from defusedxml.ElementTree import fromstring
 
 from mds_tableau.sandbox import Sandbox

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +20,13 @@ XML_TEXT = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude
 
 
 def revision_numbers(server: TSC.Server, item: TSC.DatasourceItem) -> list[int]:
+    """Returns the numbers of a data source's revisions."""
     server.datasources.populate_revisions(item)
-    return [int(revision.revision_number) for revision in item.revisions]
+    return [int(revision.revision_number or 0) for revision in item.revisions]
 
 
 def payload(attributes: str, project_id: str | None = None) -> str:
+    """Returns a publish request's XML."""
     project = f'<project id="{project_id}"/>' if project_id else ""
     return f"<tsRequest><datasource {attributes}>{project}</datasource></tsRequest>"
 
@@ -42,6 +44,7 @@ def test_published_data_source_is_what_was_sent(
     item.certification_note = "checked"
     path = extract(MEGABYTE + 1)
     created = server.datasources.publish(item, path, "CreateNew")
+    assert created.id is not None
     fetched = server.datasources.get_by_id(created.id)
     for seen in (created, fetched):
         assert (seen.name, seen.project_id, seen.project_name) == (

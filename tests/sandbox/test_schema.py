@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 from lxml import etree
 
 SCHEMA = os.environ.get("TABLEAU_REST_XSD", "")
@@ -36,6 +36,7 @@ CORRECTIONS = {
 
 
 def corrected(text: str) -> str:
+    """Returns the schema's text with the corrections."""
     for reason, (pattern, replacement) in CORRECTIONS.items():
         text, count = re.subn(pattern, replacement, text, flags=re.DOTALL)
         assert count == 1, f"The correction '{reason}' does not fit this schema."

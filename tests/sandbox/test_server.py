@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 
 from mds_tableau.errors import SandboxError
 from mds_tableau.sandbox import Sandbox, SandboxConfig
@@ -45,7 +45,7 @@ def test_exception_in_the_block_stops_it_too(
     make_sandbox: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     """An exception passes through, and the server is gone."""
-    with pytest.raises(ZeroDivisionError), make_sandbox(tmp_path) as sandbox:
+    with pytest.raises(ZeroDivisionError), make_sandbox(tmp_path) as sandbox:  # noqa: PT012
         url = sandbox.url
         raise ZeroDivisionError
     with pytest.raises(requests.ConnectionError):

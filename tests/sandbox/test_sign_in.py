@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 import requests
-import tableauserverclient as TSC
+import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 
 from mds_tableau.errors import SandboxError
 from mds_tableau.sandbox import Sandbox
@@ -15,11 +15,13 @@ from mds_tableau.sandbox.store import Store
 Client = Callable[..., TSC.Server]
 
 
-def token_auth(name: str = "first", secret: str = "token-secret-1", site: str = "") -> Any:
-    return TSC.PersonalAccessTokenAuth(name, secret, site)
+def token_auth(name: str = "first", secret: str = "", site: str = "") -> Any:
+    """Returns the credentials of a token, by default with its own secret."""
+    return TSC.PersonalAccessTokenAuth(name, secret or "token-secret-1", site)
 
 
 def sign_in_with(sandbox: Sandbox, token: str) -> requests.Response:
+    """Sends a JWT to the sign-in."""
     body = f'<tsRequest><credentials jwt="{token}"><site contentUrl="" /></credentials></tsRequest>'
     return requests.post(f"{sandbox.url}/api/3.25/auth/signin", data=body, timeout=30)
 

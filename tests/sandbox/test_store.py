@@ -19,15 +19,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def users(store: Store) -> list[str]:
+    """Returns the names of all users."""
     with store.reading() as db:
         return [row["name"] for row in db.execute("SELECT name FROM users")]
 
 
 def test_exception_undoes_a_change(store: Store) -> None:
     """Nothing of a transaction that failed is left, and the next one works."""
-    with pytest.raises(ZeroDivisionError), store.writing() as db:
+    with pytest.raises(sqlite3.IntegrityError), store.writing() as db:  # noqa: PT012
         db.execute("INSERT INTO users VALUES ('1', 'x', 'x')")
-        raise ZeroDivisionError
+        db.execute("INSERT INTO users VALUES ('1', 'y', 'y')")
     assert users(store) == ["admin"]
     with store.writing() as db:
         db.execute("INSERT INTO users VALUES ('1', 'x', 'x')")
@@ -93,7 +94,7 @@ def test_foreign_database_is_refused(tmp_path: Path) -> None:
     """A database of another format, or something else of its name, is left alone."""
     database = tmp_path / "sandbox.sqlite3"
     database.write_bytes(b"no database at all" * 100)
-    with pytest.raises(SandboxError, match="not a database that it can use .*Choose another"):
+    with pytest.raises(SandboxError, match=r"not a database that it can use .*Choose another"):
         Store(SandboxConfig(data_dir=tmp_path))
     database.unlink()
     db = sqlite3.connect(database)
@@ -106,7 +107,7 @@ def test_foreign_database_is_refused(tmp_path: Path) -> None:
 def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     """A folder below a file is refused with its name."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(SandboxError, match="folder .*file.*cannot be made"):
+    with pytest.raises(SandboxError, match=r"folder .*file.*cannot be made"):
         Store(SandboxConfig(data_dir=tmp_path / "file" / "data"))
 
 

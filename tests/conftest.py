@@ -1,0 +1,91 @@
+"""What all tests share: an environment without settings, a DuckDB, and two Hyper processes.
+
+One Hyper is ours and converts; the other is opened by the official API alone and reads back.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from tableauhyperapi import Connection, HyperProcess, Telemetry
+
+from mds_tableau.hyper import Hyper
+from mds_tableau.parquet import ParquetVersion, export_mart
+from mds_tableau.settings import TELEMETRY_OFF
+
+
+@contextmanager
+def _environment_without_settings() -> Iterator[None]:
+    saved = dict(os.environ)
+    for name in saved:
+        if name.upper().startswith(("TABLEAU_", "MDS_", "DBT_")) or name == "DAGSTER_HOME":
+            del os.environ[name]
+    os.environ.update(TELEMETRY_OFF)
+    yield
+    os.environ.clear()
+    os.environ.update(saved)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_environment() -> Iterator[None]:
+    """Hides the settings of whoever runs the tests from fixtures of the session."""
+    with _environment_without_settings():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _test_environment() -> Iterator[None]:
+    """Hides settings that another test or a fixture left behind, and takes back its own."""
+    with _environment_without_settings():
+        yield
+
+
+@pytest.fixture(scope="session")
+def hyper() -> Iterator[Hyper]:
+    """A running Hyper that tests share."""
+    with Hyper() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def query_hyper() -> Iterator[Callable[..., list[list[Any]]]]:
+    """Asks a `.hyper` by SQL through the official API, in a process of its own."""
+    with HyperProcess(
+        Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
+    ) as process:
+
+        def ask(path: Path, sql: str = 'SELECT * FROM "Extract"."Extract"') -> list[list[Any]]:
+            with Connection(process.endpoint, path) as connection:
+                rows: list[list[Any]] = connection.execute_list_query(sql)
+                return rows
+
+        yield ask
+
+
+@pytest.fixture
+def duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory, in UTC."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@pytest.fixture
+def export(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> Callable[..., ParquetVersion]:
+    """Makes a mart of a SELECT and exports it."""
+
+    def run(select: str, *, folder: Path | None = None) -> ParquetVersion:
+        duck.execute(f"CREATE OR REPLACE VIEW mart AS {select}")
+        return export_mart(
+            duck,
+            relation='"mart"',
+            mart="mart",
+            file="models/mart.sql",
+            folder=folder or tmp_path / "parquet" / "mart",
+        )
+
+    return run
