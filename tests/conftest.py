@@ -4,6 +4,8 @@ One Hyper is ours and converts; the other is opened by the official API alone an
 """
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,3 +91,16 @@ def export(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> Callable[..., Par
         )
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not (mount and unmount) or subprocess.run([mount, *options], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here, so none can be filled")
+    yield folder
+    subprocess.run([unmount, "--lazy", str(folder)], check=True)

@@ -1,5 +1,7 @@
-"""What the tests of the whole pipeline share: projects in a temporary place, runs, and a look at
-the server that uses none of the code under test."""
+"""What the tests of the whole pipeline share.
+
+Projects in a temporary place, runs, and a look at the server that uses no code under test.
+"""
 
 import os
 import shutil

@@ -48,13 +48,7 @@ def publish(call: Call) -> Response:
         )
     content = file.path if file else uploads.join(store, chunks)
     parts.files.clear()  # no longer the request's to tidy up
-    try:
-        if as_job:
-            return _publish_later(call, item, content)
-        return _publish_now(call, item, content)
-    except BaseException:
-        store.discard([content])
-        raise
+    return (_publish_later if as_job else _publish_now)(call, item, content)
 
 
 def complete(db: sqlite3.Connection, store: Store, request: Mapping[str, Any]) -> list[Path]:
@@ -73,18 +67,18 @@ def complete(db: sqlite3.Connection, store: Store, request: Mapping[str, Any]) -
 
 
 def _publish_now(call: Call, item: Item, content: Path) -> Response:
-    contents.check_content(item, content)
-    with call.store.writing() as db:
-        datasource_id, discarded = contents.commit(
-            db,
-            call.store,
-            item,
-            content,
-            site_id=call.session.site_id,
-            user_id=call.session.user_id,
-        )
-        row = datasources.find(db, call.session.site_id, datasource_id)
-    call.store.discard(discarded)
+    store, session = call.store, call.session
+    try:
+        contents.check_content(item, content)
+        with store.writing() as db:
+            datasource_id, discarded = contents.commit(
+                db, store, item, content, site_id=session.site_id, user_id=session.user_id
+            )
+            row = datasources.find(db, session.site_id, datasource_id)
+    except BaseException:
+        store.discard([content])
+        raise
+    store.discard(discarded)
     return call.reply(datasources.to_element(row, call.base_url), status=201)
 
 

@@ -11,7 +11,8 @@ def test_coverage_lists_every_operation() -> None:
     text = (Path(mds_tableau.sandbox.__file__).parent / "COVERAGE.md").read_text(encoding="utf-8")
     table, _, refused = text.partition("## Refused by name")
     pattern = r"`((?:GET|POST|PUT|DELETE) /(?:sites|auth|serverInfo)[^`]*)`"
-    done, missing = set(), set()
+    done: set[str] = set()
+    missing: set[str] = set()
     for path, methods in operations(Jobs({})).items():
         for method, operation in methods.items():
             (missing if operation is None else done).add(f"{method} {path}")

@@ -1,0 +1,508 @@
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mds_tableau.columns import HyperType, quote_identifier
+from mds_tableau.errors import ExportError, UnsupportedColumn
+from mds_tableau.parquet import (
+    KEPT_VERSIONS,
+    MANIFEST,
+    Column,
+    ParquetVersion,
+    export_mart,
+    newest_version,
+    preview,
+    read_version,
+)
+
+Export = Callable[..., ParquetVersion]
+
+FUTURE = "20991231T235959.999999Z"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the versions of the mart are."""
+    return tmp_path / "parquet" / "mart"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes, but for the locks beside the versions."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+def rows_of(version: ParquetVersion) -> list[tuple[Any, ...]]:
+    """The rows in the parts that the version lists, read by DuckDB."""
+    with duckdb.connect() as connection:
+        paths = [str(path) for path in version.paths]
+        return connection.execute(
+            "SELECT * FROM read_parquet(?, hive_partitioning = false) ORDER BY ALL", [paths]
+        ).fetchall()
+
+
+def test_a_version_is_a_folder_with_parts_and_a_manifest(export: Export, folder: Path) -> None:
+    """The manifest says who wrote which parts, with rows, bytes, and columns with their types."""
+    version = export(
+        "SELECT i::INTEGER AS n, sum(i) AS total, nullif('x', 'x') AS gap "
+        "FROM range(3) AS r(i) GROUP BY i"
+    )
+
+    assert [path.name for path in folder.iterdir()] == [version.folder.name]
+    assert version.folder.name == datetime.strptime(
+        version.folder.name, "%Y%m%dT%H%M%S.%fZ"
+    ).strftime("%Y%m%dT%H%M%S.%fZ")
+    assert sorted(path.name for path in version.folder.iterdir()) == [MANIFEST, "part-0.parquet"]
+    manifest = json.loads((version.folder / MANIFEST).read_text())
+    size = (version.folder / "part-0.parquet").stat().st_size
+    assert manifest == {
+        "mart": "mart",
+        "engine": f"duckdb {duckdb.__version__}",
+        "created_at": version.created_at,
+        "seconds": version.seconds,
+        "rows": 3,
+        "fingerprint": version.fingerprint,
+        "parts": [{"file": "part-0.parquet", "rows": 3, "bytes": size}],
+        "columns": [
+            {"name": "n", "source_type": "INTEGER", "hyper_type": "INT", "not_null": 3},
+            {"name": "total", "source_type": "HUGEINT", "hyper_type": "BIG_INT", "not_null": 3},
+            {"name": "gap", "source_type": "VARCHAR", "hyper_type": "TEXT", "not_null": 0},
+        ],
+    }
+    assert version.columns[1] == Column("total", "HUGEINT", HyperType("BIG_INT"), 3)
+    assert (version.rows, version.bytes) == (3, size)
+    assert version.paths == (version.folder / "part-0.parquet",)
+    created = datetime.fromisoformat(version.created_at)
+    assert timedelta(0) <= datetime.now(timezone.utc) - created < timedelta(minutes=5)
+    assert rows_of(version) == [(0, 0, None), (1, 1, None), (2, 2, None)]
+
+
+def test_parts_are_written_so_that_hyper_reads_them_right(
+    export: Export, duck: duckdb.DuckDBPyConnection
+) -> None:
+    """Parts are compressed with zstd and have none of the delta encodings of Parquet V2."""
+    version = export(
+        "SELECT (i * 2147483647 % 4294967296 - 2147483648)::INTEGER AS v, i::VARCHAR "
+        "FROM range(100000) AS r(i)"
+    )
+    rows = duck.execute(
+        "SELECT compression, encodings FROM parquet_metadata(?)", [str(version.paths[0])]
+    ).fetchall()
+    assert {compression for compression, _ in rows} == {"ZSTD"}
+    assert not any("DELTA" in str(encodings) for _, encodings in rows)
+
+
+def test_reading_gives_back_what_the_export_returned(export: Export, folder: Path) -> None:
+    """`newest_version` of the folder equals what `export_mart` returned."""
+    assert newest_version(folder) is None
+    version = export("SELECT 1::DECIMAL(38,2) AS a, 'x' AS b")
+    assert newest_version(folder) == read_version(version.folder) == version
+
+
+def test_the_newest_complete_version_wins(export: Export, folder: Path) -> None:
+    """Readers take the newest version with a manifest, and see nothing of the others."""
+    first, second = export("SELECT 1 AS a"), export("SELECT 2 AS a")
+    assert newest_version(folder) == second
+
+    (folder / FUTURE).mkdir()
+    (folder / FUTURE / "part-0.parquet").write_bytes(b"half")
+    (folder / f".{FUTURE}.tmp").mkdir()
+    (folder / f".{FUTURE}.tmp" / MANIFEST).write_bytes((second.folder / MANIFEST).read_bytes())
+    assert newest_version(folder) == second
+
+    (second.folder / MANIFEST).unlink()
+    assert newest_version(folder) == first
+
+
+def test_two_versions_are_kept(export: Export, folder: Path) -> None:
+    """The newest version and the one before stay, which a reader may still have open."""
+    versions = [export(f"SELECT {n} AS a") for n in range(5)]
+    kept = sorted(path.name for path in folder.iterdir())
+    assert kept == [version.folder.name for version in versions[-KEPT_VERSIONS:]]
+    assert KEPT_VERSIONS == 2
+    assert rows_of(versions[-2]) == [(3,)]
+
+
+def test_a_clock_that_was_set_back_makes_no_old_version(export: Export, folder: Path) -> None:
+    """An export is newer than all there are, even those that claim to be of the future."""
+    first = export("SELECT 1 AS a")
+    first.folder.rename(folder / "20991231T235959.999998Z")
+    second, third = export("SELECT 2 AS a"), export("SELECT 3 AS a")
+    assert [second.folder.name, third.folder.name] == [FUTURE, "21000101T000000.000000Z"]
+    assert newest_version(folder) == third
+
+
+@pytest.mark.xfail(strict=True, reason="any folder with a manifest is taken for a version")
+def test_a_copy_that_somebody_keeps_is_no_version(export: Export, folder: Path) -> None:
+    """A folder that is not named like a version is neither read nor in the way."""
+    version = export("SELECT 1 AS a")
+    (folder / "keep this").mkdir()
+    for path in version.folder.iterdir():
+        (folder / "keep this" / path.name).write_bytes(path.read_bytes())
+    assert newest_version(folder) == version
+    assert newest_version(folder) == export("SELECT 2 AS a")
+
+
+EXPORTER = """
+import sys
+from pathlib import Path
+import duckdb
+from mds_tableau.parquet import export_mart
+duck = duckdb.connect()
+duck.execute("CREATE VIEW mart AS SELECT i, hash(i)::VARCHAR AS t FROM range(30000000) AS r(i)")
+export_mart(duck, relation="mart", mart="mart", file="m.sql", folder=Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_export_leaves_no_trace(export: Export, folder: Path) -> None:
+    """The version before survives a SIGKILL untouched, and the next export removes the debris."""
+    first = export("SELECT 1 AS a")
+    before = tree(folder)
+    exporter = subprocess.Popen([sys.executable, "-c", EXPORTER, str(folder)])
+    deadline = time.monotonic() + 120
+    try:
+        while not list(folder.glob(".*.tmp/part-*")):
+            assert exporter.poll() is None
+            assert time.monotonic() < deadline, "no temporary folder was seen"
+    finally:
+        exporter.send_signal(signal.SIGKILL)
+        exporter.wait()
+
+    debris = list(folder.glob(".*.tmp"))
+    assert len(debris) == 1
+    assert newest_version(folder) == first
+    assert {name: content for name, content in tree(folder).items() if name in before} == before
+
+    second = export("SELECT 2 AS a")
+    assert newest_version(folder) == second
+    assert sorted(folder.iterdir()) == [first.folder, second.folder]
+
+
+def test_exports_of_one_mart_wait_for_each_other(
+    duck: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    """Four exports at once all succeed, and the newest version is one of theirs, whole."""
+    duck.execute("CREATE TABLE mart AS SELECT i AS a FROM range(1000) AS r(i)")
+
+    def run(number: int) -> ParquetVersion:
+        with duck.cursor() as cursor:
+            return export_mart(
+                cursor, relation="mart", mart=f"mart {number}", file="m.sql", folder=folder
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        versions = sorted(pool.map(run, range(4)), key=lambda version: version.folder.name)
+    assert len({version.folder for version in versions}) == 4
+    assert newest_version(folder) == versions[-1]
+    assert sorted(folder.iterdir()) == [version.folder for version in versions[-2:]]
+
+
+def test_a_truncated_part_is_an_error(export: Export, folder: Path) -> None:
+    """A part of another size than its manifest's is named, with both sizes and what to do."""
+    version = export("SELECT i FROM range(1000) AS r(i)")
+    os.truncate(version.paths[0], 7)
+    message = (
+        rf"^Part .*{version.folder.name}/part-0\.parquet has 7 bytes; its manifest says "
+        rf"{version.bytes:,} bytes\. Export the mart again\.$"
+    )
+    with pytest.raises(ExportError, match=message):
+        newest_version(folder)
+
+
+def test_a_missing_part_is_an_error(export: Export, folder: Path) -> None:
+    """A part that is gone is named, and no older version is taken in its place."""
+    export("SELECT 1 AS a")
+    version = export("SELECT 2 AS a")
+    version.paths[0].unlink()
+    with pytest.raises(ExportError, match=r"part-0\.parquet is missing; .*Export the mart again"):
+        newest_version(folder)
+
+
+def _without(key: str) -> Callable[[dict[str, Any]], object]:
+    return lambda content: content.pop(key)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *map(_without, ["mart", "engine", "parts", "columns", "rows", "fingerprint"]),
+        lambda content: content["columns"][0].update(hyper_type="BYTES"),
+        lambda content: content["columns"][0].pop("not_null"),
+        lambda content: content["parts"][0].pop("bytes"),
+        lambda content: content["parts"][0].update(sha256="of a later version"),
+        lambda content: content.update(parts=None),
+    ],
+)
+def test_a_manifest_of_another_form_is_an_error(
+    export: Export, folder: Path, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    """A manifest without what it must have is named, whatever is wrong with it."""
+    path = export("SELECT 1 AS a").folder / MANIFEST
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    message = rf"{MANIFEST} is not a manifest of a mart \(.+\)\. Export the mart again\.$"
+    with pytest.raises(ExportError, match=message):
+        newest_version(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\x00"])
+def test_a_manifest_that_is_no_json_object_is_an_error(
+    export: Export, folder: Path, content: bytes
+) -> None:
+    """A manifest that was cut off or overwritten is named."""
+    (export("SELECT 1 AS a").folder / MANIFEST).write_bytes(content)
+    with pytest.raises(ExportError, match=rf"{MANIFEST} is missing or is not JSON\. Export the ma"):
+        newest_version(folder)
+
+
+def test_a_mart_without_rows_is_a_version(export: Export, folder: Path) -> None:
+    """Zero rows are exported like any number: a part with the columns, and a fingerprint."""
+    version = export("SELECT 1 AS a, 'x' AS b WHERE false")
+    assert (version.rows, len(version.parts)) == (0, 1)
+    assert [(column.name, column.not_null) for column in version.columns] == [("a", 0), ("b", 0)]
+    assert rows_of(version) == []
+    assert newest_version(folder) == version
+    assert preview(version) == []
+
+
+NAMES = [
+    'a"b',
+    "it's",
+    "a.b",
+    " ",
+    "two words",
+    "ünï",
+    "😀",
+    "select",
+    "a\nb",
+    "{i}",
+    "*",
+    "?",
+    "x;--",
+]
+
+
+def test_odd_column_names_are_kept(export: Export) -> None:
+    """Quotes, dots, spaces, emoji and reserved words in names are exported as they are."""
+    columns = ", ".join(f"{n} AS {quote_identifier(name)}" for n, name in enumerate(NAMES))
+    version = export(f"SELECT {columns}")
+    assert [column.name for column in version.columns] == NAMES
+    assert rows_of(version) == [tuple(range(len(NAMES)))]
+    assert preview(version) == [{name: str(n) for n, name in enumerate(NAMES)}]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "it's a folder",
+        "ünï 😀",
+        "[brackets] and {braces}",
+        "star * and ?",
+        "part-{uuid}",
+        'double " quote',
+        "trailing.tmp",
+        "%20$HOME~",
+        pytest.param(
+            "year=2026",
+            marks=pytest.mark.xfail(
+                strict=True, reason="DuckDB reads a folder named key=value as one more column"
+            ),
+        ),
+    ],
+)
+def test_odd_places_work(export: Export, tmp_path: Path, place: str) -> None:
+    """Quotes, spaces, and what means something in a pattern or to DuckDB may be in the path."""
+    version = export("SELECT 1 AS a", folder=tmp_path / place / "it's a mart")
+    assert newest_version(version.folder.parent) == version
+    assert rows_of(version) == [(1,)]
+    assert preview(version) == [{"a": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        ("SELECT random() AS v FROM range(10)", r"10 rows for 10, .*row hash different"),
+        ("SELECT 1 AS v FROM range(100000) WHERE random() < 0.5", r"[\d,]+ rows for [\d,]+, value"),
+        (
+            "SELECT CASE WHEN random() < 0.5 THEN 1 END AS v FROM range(100000)",
+            r"100,000 rows for 100,000, values of each column \[\d+\] for \[\d+\]",
+        ),
+    ],
+)
+def test_a_difference_between_mart_and_file_is_found(
+    export: Export, folder: Path, select: str, message: str
+) -> None:
+    """A mart that gives other rows each time it is read is not what was written of it."""
+    first = export("SELECT 1 AS a")
+    before = tree(folder)
+    with pytest.raises(
+        ExportError, match=rf"written of mart 'mart' differs .*mart\.sql\): {message}"
+    ):
+        export(select)
+    assert tree(folder) == before
+    assert newest_version(folder) == first
+
+
+def _rows(table: list[tuple[int | None, str | None]]) -> str:
+    if not table:
+        return "SELECT NULL::INTEGER AS a, NULL::VARCHAR AS b WHERE false"
+    values = ", ".join(
+        f"({'NULL' if a is None else a}, {'NULL' if b is None else chr(39) + b + chr(39)})"
+        for a, b in table
+    )
+    return f"SELECT a::INTEGER AS a, b::VARCHAR AS b FROM (VALUES {values}) AS rows(a, b)"
+
+
+TABLES = st.lists(
+    st.tuples(st.none() | st.integers(-(2**31), 2**31 - 1), st.none() | st.text("abc", max_size=3)),
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(first=TABLES, second=TABLES, data=st.data())
+def test_the_fingerprint_tells_contents_apart(
+    tmp_path_factory: pytest.TempPathFactory,
+    first: list[tuple[int | None, str | None]],
+    second: list[tuple[int | None, str | None]],
+    data: st.DataObject,
+) -> None:
+    """Equal for the same rows in any order, different for different rows, NULL and '' included."""
+    folder = tmp_path_factory.mktemp("fingerprints")
+    shuffled = data.draw(st.permutations(first))
+    with duckdb.connect() as connection:
+        prints = []
+        for number, table in enumerate([first, shuffled, second]):
+            connection.execute(f"CREATE VIEW mart_{number} AS {_rows(table)}")
+            version = export_mart(
+                connection,
+                relation=f"mart_{number}",
+                mart="mart",
+                file="m.sql",
+                folder=folder / str(number),
+            )
+            prints.append(version.fingerprint)
+    assert prints[0] == prints[1]
+    assert (prints[0] == prints[2]) == (sorted(map(repr, first)) == sorted(map(repr, second)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["a", "rows", "mart", "hash"],
+        pytest.param(
+            "t",
+            marks=pytest.mark.xfail(
+                strict=True, reason="hash(t) is of the column named t instead of the whole row"
+            ),
+        ),
+    ],
+)
+def test_the_fingerprint_covers_all_columns(export: Export, name: str) -> None:
+    """Another value in any column is another fingerprint, whatever other columns are called."""
+    first, second = (export(f"SELECT 1 AS {name}, {value} AS other") for value in (1, 2))
+    assert first.fingerprint != second.fingerprint
+
+
+def test_the_fingerprint_covers_the_schema(export: Export) -> None:
+    """Other names, types or order of columns are another fingerprint for the same values."""
+    selects = [
+        "1 AS a, 1 AS b",
+        "1 AS b, 1 AS a",
+        "1 AS a, 1 AS c",
+        "1::BIGINT AS a, 1 AS b",
+        "1 AS a",
+    ]
+    prints = [export(f"SELECT {select}").fingerprint for select in selects]
+    assert len(set(prints)) == len(selects)
+
+
+def test_a_mart_that_is_not_built_is_an_error(
+    duck: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    """A relation that is missing is named, with the command that builds it."""
+    message = r'mart \'m\' \(m\.sql\): "x"\."y" is not in the database\. Build it.*\+parquet/m\''
+    with pytest.raises(ExportError, match=message):
+        export_mart(duck, relation='"x"."y"', mart="m", file="m.sql", folder=folder)
+    assert tree(folder.parent) == {}
+
+
+@pytest.mark.parametrize(
+    ("select", "error", "message"),
+    [
+        ("SELECT [1] AS a", UnsupportedColumn, r"'mart' .*\n- column 'a' has type INTEGER\[\]"),
+        ("SELECT error('disk on fire') AS a", ExportError, r"'mart' .*mart\.sql\): .*on fire"),
+        (
+            "SELECT 10::HUGEINT ** 30::HUGEINT AS a",
+            ExportError,
+            r"'mart' .*mart\.sql\): .*",
+        ),
+        pytest.param(
+            "SELECT concat('seven', i)::INTEGER AS a FROM range(2) AS r(i)",
+            ExportError,
+            r"'mart' .*mart\.sql\): .*seven0",
+            marks=pytest.mark.xfail(
+                strict=True, reason="a view's own conversion error is replaced by an empty list"
+            ),
+        ),
+    ],
+)
+def test_a_failing_export_leaves_everything_as_it_was(
+    export: Export, folder: Path, select: str, error: type[Exception], message: str
+) -> None:
+    """The cause is told, the versions before stay, and there are no temporary files."""
+    first = export("SELECT 1 AS a")
+    before = tree(folder.parent)
+    with pytest.raises(error, match=rf"(?s)^Cannot export mart {message}"):
+        export(select)
+    assert tree(folder.parent) == before
+    assert sorted(folder.iterdir()) == [first.folder]
+
+
+def test_a_full_disk_leaves_everything_as_it_was(export: Export, small_disk: Path) -> None:
+    """When the disk is full the error says so and only the version before is there."""
+    folder = small_disk / "mart"
+    first = export("SELECT 1 AS a", folder=folder)
+    before = tree(small_disk)
+    with pytest.raises(ExportError, match=r"^Cannot export mart 'mart' .*No space left on device"):
+        export(BIG, folder=folder)
+    assert tree(small_disk) == before
+    assert sorted(folder.iterdir()) == [first.folder]
+
+
+BIG = "SELECT hash(i)::DECIMAL(20,0) AS a FROM range(500000) AS r(i)"
+
+
+def test_a_preview_shows_text_and_gaps(export: Export) -> None:
+    """Some first rows are shown as text, NULL as None, in the mart's order of columns."""
+    version = export(
+        "SELECT i AS n, DATE '2026-01-31' AS d, NULL::INTEGER AS gap FROM range(9) r(i)"
+    )
+    shown = preview(version, rows=3)
+    assert [list(row) for row in shown] == [["n", "d", "gap"]] * 3
+    assert all(row["d"] == "2026-01-31" and row["gap"] is None for row in shown)
+    assert len(preview(version)) == 5
+
+
+def test_names_of_versions_sort_by_time(export: Export) -> None:
+    """A later export has a greater name, however fast one follows the other."""
+    names = [export("SELECT 1 AS a").folder.name for _ in range(10)]
+    assert all(earlier < later for earlier, later in itertools.pairwise(names))
