@@ -37,7 +37,7 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 _USER: Final = "benchmark"
 _TIMEOUT_SECONDS: Final = 1200
 _TAIL: Final = 40
-_OURS: Final = ("TABLEAU_", "MDS_", "DBT_", "DAGSTER_")
+_DROPPED: Final = ("TABLEAU_", "MDS_", "DBT_", "DAGSTER_", "PYTHONDONTWRITEBYTECODE")
 _STAGES: Final = {
     "dbt": "dbt build, with dbt's own start",
     "parquet": "export to Parquet",
@@ -69,7 +69,7 @@ class Bench:
     def environment(self, variant: str) -> dict[str, str]:
         """Return the environment of a variant: nothing of the caller's settings, no telemetry."""
         data = self.folder / variant / "data"
-        clean = {k: v for k, v in child_environment().items() if not k.startswith(_OURS)}
+        clean = {k: v for k, v in child_environment().items() if not k.startswith(_DROPPED)}
         return {
             **clean,
             **TELEMETRY_OFF,

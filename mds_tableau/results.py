@@ -5,6 +5,7 @@ has to know whether the last test of its mart failed. Running dbt and deciding w
 for Dagster do not belong here.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 from mds_tableau.files import read_json, sole_writer, write_json
 from mds_tableau.manifest import Manifest, Mart
 
+_ADVICE: Final = re.compile(r"\* |Possible |This type was|\w+ = ")
 _FAILED: Final = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
@@ -43,11 +45,11 @@ class NodeResult:
 
     @property
     def reason(self) -> str:
-        """The result in one line."""
-        first = next((line.strip() for line in self.message.splitlines() if line.strip()), "")
-        detail = " ".join(line.strip() for line in self.message.splitlines()[1:] if line.strip())
-        # dbt heads its messages with "Runtime Error in model x (path)" and says what happened below
-        return f"{first}: {detail[:400]}" if detail and first.endswith(")") else first[:400]
+        """The message in one line of at most 700 characters."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        # below an error in a CSV file DuckDB gives general advice, the file, and every option
+        told = [line for line in lines if line.startswith("file =") or not _ADVICE.match(line)]
+        return " ".join(told)[:700]
 
 
 class ResultStore:
@@ -60,8 +62,8 @@ class ResultStore:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def record(self, run_results: Mapping[str, Any], *, run: str) -> None:
-        """Take over the results of one invocation; results of other nodes stay.
+    def record(self, run_results: Mapping[str, Any], *, run: str) -> list[NodeResult]:
+        """Take over the results of one invocation and return them; those of other nodes stay.
 
         Args:
             run_results: dbt's `run_results.json`.
@@ -81,6 +83,7 @@ class ResultStore:
         with sole_writer(self.path):
             merged = {**self.load(), **fresh}
             write_json(self.path, {key: asdict(result) for key, result in merged.items()})
+        return list(fresh.values())
 
     def load(self) -> dict[str, NodeResult]:
         """Return the latest result of each node, by unique id."""

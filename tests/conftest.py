@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import hypothesis
 import pytest
 from tableauhyperapi import Connection, HyperProcess, Telemetry
 
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion, export_mart
 from mds_tableau.settings import TELEMETRY_OFF
+
+# machines that run tests are shared, and a slow example there says nothing
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @contextmanager

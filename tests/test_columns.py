@@ -362,7 +362,7 @@ def test_types_survive_their_text(case: Kept) -> None:
     assert str(HyperType.parse(case.hyper)) == case.hyper
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_quoting_makes_any_name_an_identifier(name: str) -> None:
     """DuckDB gives back any name that was quoted."""
@@ -502,6 +502,7 @@ def test_integers_that_do_not_fit_are_an_error(
                 f"{value}",
                 marks=pytest.mark.xfail(
                     strict=True,
+                    raises=pytest.fail.Exception,
                     reason="Hyper reads +infinity as the year 294247 and nobody looks for it",
                 ),
             )
@@ -588,7 +589,7 @@ def _plain(value: Any) -> Any:
 
 
 @pytest.mark.hyper
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(table=tables())
 def test_random_tables_arrive_exactly(
     hyper: Hyper,

@@ -149,7 +149,9 @@ def test_a_clock_that_was_set_back_makes_no_old_version(export: Export, folder: 
     assert newest_version(folder) == third
 
 
-@pytest.mark.xfail(strict=True, reason="any folder with a manifest is taken for a version")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="any folder with a manifest is taken for a version"
+)
 def test_a_copy_that_somebody_keeps_is_no_version(export: Export, folder: Path) -> None:
     """A folder that is not named like a version is neither read nor in the way."""
     version = export("SELECT 1 AS a")
@@ -323,7 +325,9 @@ def test_odd_column_names_are_kept(export: Export) -> None:
         pytest.param(
             "year=2026",
             marks=pytest.mark.xfail(
-                strict=True, reason="DuckDB reads a folder named key=value as one more column"
+                strict=True,
+                raises=ExportError,
+                reason="DuckDB reads a folder named key=value as one more column",
             ),
         ),
     ],
@@ -377,7 +381,7 @@ TABLES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15)
 @given(first=TABLES, second=TABLES, data=st.data())
 def test_the_fingerprint_tells_contents_apart(
     tmp_path_factory: pytest.TempPathFactory,
@@ -411,7 +415,9 @@ def test_the_fingerprint_tells_contents_apart(
         pytest.param(
             "t",
             marks=pytest.mark.xfail(
-                strict=True, reason="hash(t) is of the column named t instead of the whole row"
+                strict=True,
+                raises=AssertionError,
+                reason="hash(t) is of the column named t instead of the whole row",
             ),
         ),
     ],
@@ -449,18 +455,19 @@ def test_a_mart_that_is_not_built_is_an_error(
     ("select", "error", "message"),
     [
         ("SELECT [1] AS a", UnsupportedColumn, r"'mart' .*\n- column 'a' has type INTEGER\[\]"),
-        ("SELECT error('disk on fire') AS a", ExportError, r"'mart' .*mart\.sql\): .*on fire"),
         (
-            "SELECT 10::HUGEINT ** 30::HUGEINT AS a",
+            "SELECT error('disk on fire')::INTEGER AS a",
             ExportError,
-            r"'mart' .*mart\.sql\): .*",
+            r"'mart' .*mart\.sql\): .*on fire",
         ),
         pytest.param(
             "SELECT concat('seven', i)::INTEGER AS a FROM range(2) AS r(i)",
             ExportError,
             r"'mart' .*mart\.sql\): .*seven0",
             marks=pytest.mark.xfail(
-                strict=True, reason="a view's own conversion error is replaced by an empty list"
+                strict=True,
+                raises=AssertionError,
+                reason="a view's own conversion error is replaced by an empty list",
             ),
         ),
     ],

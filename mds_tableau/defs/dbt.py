@@ -5,7 +5,7 @@ behind the step; what failed is recorded, and each export decides about its own 
 project belongs to `project`, exporting to `extracts`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -83,13 +83,16 @@ class DbtRunner:
         *,
         run: str,
         context: dg.AssetExecutionContext | None = None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, list[NodeResult]]:
         """Build and test nodes, yield what dagster-dbt makes of dbt's events, record the results.
 
         Args:
             unique_ids: The nodes; none for the whole project.
             run: The chain of runs that the results belong to.
             context: The context of the dbt asset; without it the events are such as any op may log.
+
+        Returns:
+            What failed.
 
         Raises:
             DatabaseLocked: Another process holds the warehouse.
@@ -119,7 +122,7 @@ class DbtRunner:
                 f"{invocation.target_path / 'dbt.log'}.",
                 allow_retries=False,
             ) from error
-        self.results.record(artifact, run=run)
+        return [result for result in self.results.record(artifact, run=run) if result.failed]
 
     def failed(self, run: str) -> list[NodeResult]:
         """Return the nodes whose latest result is a failure of this chain of runs."""
@@ -157,11 +160,11 @@ def dbt_definitions(
         pool=POOL,
         allow_arbitrary_check_specs=True,
     )
-    def dbt_build(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def dbt_build(context: dg.AssetExecutionContext) -> Generator[Any, None, None]:
         chain = run_chain(context)
         with told_plainly():
-            yield from runner.build(_selected(context, by_key), run=chain, context=context)
-        failed = runner.failed(chain)
+            selected = _selected(context, by_key)
+            failed = yield from runner.build(selected, run=chain, context=context)
         if RUN_RESULTS in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=RUN_RESULTS, metadata=_summary(runner.results, chain, failed)

@@ -18,13 +18,14 @@ from mds_tableau.results import NodeResult, failed_tests
 def gate_by_results(runner: DbtRunner) -> Gate:
     """Return a gate that asks the results of dbt as our own asset recorded them.
 
-    A re-execution from failure selects the export that was held back, but not the mart, which dbt
-    did build: so there the mart is built and tested once more before the answer.
+    A re-execution from failure selects an export that failed, but not its mart, which dbt did
+    build. What was mended since was mended in the data, the model or the test, so there the mart is
+    built and tested once more before the answer.
     """
 
     def gate(context: dg.AssetExecutionContext, mart: Mart) -> Sequence[str]:
         failed = failed_tests(mart, runner.results.load())
-        if failed and _is_re_execution_without(context, runner.key_of(mart)):
+        if _is_re_execution_without(context, runner.key_of(mart)):
             context.log.info(f"Building and testing '{mart.name}' again before it is exported.")
             unique_ids = [mart.unique_id, *(test.unique_id for test in failed)]
             for event in runner.build(unique_ids, run=run_chain(context)):

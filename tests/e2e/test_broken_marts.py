@@ -77,10 +77,10 @@ def test_healthy_extracts_arrive_and_the_broken_ones_are_named(tmp_path: Path) -
     }
     assert set(revisions.values()) == {1, 2}
 
-    _mend(place)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        [failed, *_] = instance.get_runs(limit=1)
     with serving(place, home) as webserver:
+        failed = webserver.wait_for_run(webserver.launch("refresh_all"))
+        assert failed.status == dg.DagsterRunStatus.FAILURE
+        _mend(place)
         answer = webserver.ask(REEXECUTE, parent=failed.run_id)["launchRunReexecution"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         run = webserver.wait_for_run(answer["run"]["runId"])

@@ -1,0 +1,74 @@
+"""What the documents say exists, and what exists is in the documents."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mds_tableau.cli import main
+from mds_tableau.extracts import ALLOWED_META
+from mds_tableau.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+COMMANDS = sorted(main.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_in_the_readme_and_explains_itself(name: str) -> None:
+    """A command is listed in the README, and its help says what it does."""
+    assert f"`mds-tableau {name}`" in README
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    command = main.commands[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name != "help":
+            assert parameter.help, parameter.name
+            assert f"`{parameter.opts[0]}`" in README, parameter.opts[0]
+
+
+def test_readme_names_no_other_command() -> None:
+    """Each `mds-tableau X` of the README exists."""
+    assert set(re.findall(r"mds-tableau ([a-z]+)", README)) <= set(COMMANDS)
+
+
+def test_each_setting_is_in_the_readme() -> None:
+    """Each variable is in the README, and each variable of the README exists."""
+    named = set(re.findall(r"\b(?:TABLEAU|MDS|DBT)_[A-Z_]+[A-Z]\b", README))
+    fields = {name.upper() for name in Settings.model_fields}
+    # the README shortens the three of a connected app
+    shortened = {"TABLEAU_CONNECTED_APP_SECRET_ID", "TABLEAU_CONNECTED_APP_SECRET_VALUE"}
+    assert fields - shortened <= named
+    assert named <= fields
+
+
+def test_each_key_of_meta_tableau_is_in_the_readme() -> None:
+    """The example of `meta.tableau` shows each key that is allowed, and no other."""
+    [example] = re.findall(r"        tableau: .*\n((?:          .*\n)+)", README)
+    assert set(re.findall(r"^          (\w+):", example, re.MULTILINE)) == set(ALLOWED_META)
+
+
+def test_each_target_of_make_is_true() -> None:
+    """Each `make X` of the documents is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        used = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+        assert used <= targets, document
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    """Each relative link of the documents is a file of the repository."""
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"):
+        path = ROOT / document
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{document}: {target}"
+
+
+def test_readme_stays_short() -> None:
+    """The README fits in 200 lines."""
+    assert len(README.splitlines()) <= 200

@@ -1,0 +1,209 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mds_tableau.manifest import Manifest, Mart
+from mds_tableau.results import NodeResult, ResultStore, failed_tests, why_not_built
+
+
+def result(unique_id: str, status: str, message: str | None = None, **changes: Any) -> Any:
+    """A result as dbt writes it."""
+    return {
+        "unique_id": unique_id,
+        "status": status,
+        "message": message,
+        "failures": None,
+        "execution_time": 0.5,
+        **changes,
+    }
+
+
+def node_result(unique_id: str, status: str, message: str = "") -> NodeResult:
+    """A result as we keep it."""
+    return NodeResult(unique_id, status, message, None, 0.5, "run 1")
+
+
+def by_id(*results: NodeResult) -> dict[str, NodeResult]:
+    """Results by unique id."""
+    return {result.unique_id: result for result in results}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    """A store without results."""
+    return ResultStore(tmp_path / "data" / "dbt_results.json")
+
+
+def test_nothing_is_known_before_the_first_results(store: ResultStore) -> None:
+    """An empty store has no results and no file."""
+    assert store.load() == {}
+    assert not store.path.exists()
+
+
+def test_results_are_kept_as_dbt_tells_them(store: ResultStore) -> None:
+    """Status, message, failures and time are taken over, with the run they belong to."""
+    failing = result("test.p.a", "fail", "Got 3 results", failures=3, execution_time=1)
+    store.record({"results": [failing, result("model.p.a", "success")]}, run="run 1")
+    assert store.load() == {
+        "test.p.a": NodeResult("test.p.a", "fail", "Got 3 results", 3, 1.0, "run 1"),
+        "model.p.a": NodeResult("model.p.a", "success", "", None, 0.5, "run 1"),
+    }
+
+
+def test_results_of_other_nodes_stay(store: ResultStore) -> None:
+    """An invocation replaces the results of its own nodes only, also from another store."""
+    store.record({"results": [result("a", "success"), result("b", "error")]}, run="run 1")
+    ResultStore(store.path).record({"results": [result("b", "success")]}, run="run 2")
+    store.record({"results": []}, run="run 3")
+    found = store.load()
+    assert {key: (one.status, one.run) for key, one in found.items()} == {
+        "a": ("success", "run 1"),
+        "b": ("success", "run 2"),
+    }
+
+
+def test_no_result_is_lost_between_writers(store: ResultStore) -> None:
+    """Two writers at the same time both leave all their results."""
+
+    def write(writer: int) -> None:
+        for number in range(20):
+            key = f"model.p.{writer}_{number}"
+            ResultStore(store.path).record({"results": [result(key, "success")]}, run=str(writer))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
+    assert len(store.load()) == 40
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        *[(status, True) for status in ("error", "fail", "runtime error", "partial success")],
+        *[(status, False) for status in ("success", "pass", "warn", "skipped", "no-op")],
+    ],
+)
+def test_a_node_failed_when_dbt_says_so(status: str, failed: bool) -> None:
+    """A warning is no failure, and a skipped node did not fail itself."""
+    assert node_result("a", status).failed is failed
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("", ""),
+        ("\n \n", ""),
+        ("Got 3 results, configured to fail if != 0", "Got 3 results, configured to fail if != 0"),
+        (
+            "Runtime Error in model fct (models/fct.sql)\n  Binder Error: no column\n\n  LINE 1: x",
+            "Runtime Error in model fct (models/fct.sql): Binder Error: no column LINE 1: x",
+        ),
+        (
+            "Runtime Error in model fct (models/fct.sql)",
+            "Runtime Error in model fct (models/fct.sql)",
+        ),
+        ("something else\nwith details", "something else"),
+        ("x" * 1000, "x" * 400),
+        ("Error (m.sql)\n" + "y" * 1000, "Error (m.sql): " + "y" * 400),
+    ],
+)
+def test_the_reason_is_one_short_line(message: str, reason: str) -> None:
+    """The heading and what stands below it are joined; anything else is its first line."""
+    assert node_result("a", "error", message).reason == reason
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    """Chain of raw.x -> stg -> int -> fct, each with a test, and a unit test of int and of fct."""
+
+    def model(name: str, *parents: str) -> dict[str, Any]:
+        return {
+            "resource_type": "model",
+            "name": name,
+            "original_file_path": f"{name}.sql",
+            "config": {},
+            "depends_on": {"nodes": list(parents)},
+        }
+
+    def test(of: str, severity: str = "error") -> dict[str, Any]:
+        config = {"severity": severity}
+        depends = {"nodes": [of]}
+        return {"resource_type": "test", "name": "t", "config": config, "depends_on": depends}
+
+    nodes = {
+        "model.p.stg": model("stg", "source.p.raw.x"),
+        "model.p.int": model("int", "model.p.stg"),
+        "model.p.fct": model("fct", "model.p.int", "model.p.stg"),
+        "test.p.raw": test("source.p.raw.x"),
+        "test.p.stg": test("model.p.stg"),
+        "test.p.int": test("model.p.int"),
+        "test.p.int.warns": test("model.p.int", "warn"),
+        "test.p.fct": test("model.p.fct"),
+    }
+    unit_tests = {
+        "unit_test.p.int": {"depends_on": {"nodes": ["model.p.int"]}},
+        "unit_test.p.fct": {"depends_on": {"nodes": ["model.p.fct"]}},
+    }
+    return Manifest({"metadata": {}, "sources": {}, "nodes": nodes, "unit_tests": unit_tests})
+
+
+@pytest.fixture
+def fct(manifest: Manifest) -> Mart:
+    """The mart at the end."""
+    return manifest.marts["model.p.fct"]
+
+
+def test_failed_tests_are_those_of_the_mart_itself(fct: Mart) -> None:
+    """A failing test of error severity counts; a passing one and one of another mart do not."""
+    failing = node_result("test.p.fct", "fail")
+    results = by_id(failing, node_result("test.p.int", "fail"))
+    assert failed_tests(fct, results) == (failing,)
+    assert failed_tests(fct, by_id(node_result("test.p.fct", "pass"))) == ()
+    assert failed_tests(fct, {}) == ()
+
+
+def test_an_own_error_is_the_only_reason(manifest: Manifest, fct: Mart) -> None:
+    """What failed above does not matter when the mart itself was tried and failed."""
+    own = node_result("model.p.fct", "error", "own")
+    assert why_not_built(fct, manifest, by_id(own, node_result("model.p.stg", "error"))) == (own,)
+
+
+@pytest.mark.parametrize(
+    "culprit",
+    [
+        "model.p.int",
+        "model.p.stg",
+        "test.p.int",
+        "test.p.stg",
+        "test.p.raw",
+        "unit_test.p.int",
+        "unit_test.p.fct",
+    ],
+)
+def test_what_failed_above_is_the_reason(manifest: Manifest, fct: Mart, culprit: str) -> None:
+    """Errors of ancestors, their tests and unit tests, and own unit tests, however far above."""
+    failing = node_result(culprit, "fail" if "test" in culprit else "error", "boom")
+    results = by_id(node_result("model.p.fct", "skipped"), failing)
+    assert why_not_built(fct, manifest, results) == (failing,)
+
+
+def test_the_nearest_failures_come_first(manifest: Manifest, fct: Mart) -> None:
+    """Each failure is told once, in order of distance from the mart."""
+    failing = [
+        node_result(key, "error")
+        for key in ("unit_test.p.fct", "test.p.int", "model.p.stg", "test.p.raw")
+    ]
+    assert why_not_built(fct, manifest, by_id(*reversed(failing))) == tuple(failing)
+
+
+def test_no_reason_where_nothing_failed(manifest: Manifest, fct: Mart) -> None:
+    """Warnings, skipped nodes and nodes of other marts are no reason."""
+    results = by_id(
+        node_result("model.p.fct", "skipped"),
+        node_result("model.p.int", "skipped"),
+        node_result("test.p.int.warns", "warn"),
+        node_result("model.p.other", "error"),
+    )
+    assert why_not_built(fct, manifest, results) == ()
+    assert why_not_built(fct, manifest, {}) == ()
