@@ -585,7 +585,8 @@ def _text_for_duckdb(value: Any) -> str | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Date | Timestamp):
         value = value.to_date() if isinstance(value, Date) else value.to_datetime()
-    return bits(value)
+    # Hyper stores -0.0 and 0.0 as one value when a column has both; they are equal in any query
+    return bits(0.0 if value == 0 and isinstance(value, float) else value)
 
 
 @pytest.mark.hyper
