@@ -114,11 +114,11 @@ def _extract(mart: Mart, default_project: str) -> Extract:
 def _meta_problems(mart: Mart) -> Iterator[str]:
     meta = mart.meta.get("tableau")
     where = f"'{mart.name}' ({mart.file})"
-    if meta is None or isinstance(meta, bool):
+    if meta is None or meta is False:
         return
-    if not isinstance(meta, Mapping):
+    if not isinstance(meta, Mapping | bool):
         yield (
-            f"meta.tableau of {where} is {meta!r}. It must be false, or a mapping of "
+            f"meta.tableau of {where} is {meta!r}. It must be true, false, or a mapping of "
             f"{', '.join(ALLOWED_META)}."
         )
         return
@@ -127,7 +127,7 @@ def _meta_problems(mart: Mart) -> Iterator[str]:
             f"{where} has meta.tableau but is ephemeral, so there is no relation to export. "
             "Materialize it as a table, or remove meta.tableau."
         )
-    for key, value in meta.items():
+    for key, value in meta.items() if isinstance(meta, Mapping) else ():
         check = ALLOWED_META.get(key)
         if check is None:
             near = get_close_matches(str(key), ALLOWED_META, n=1)
@@ -152,7 +152,7 @@ def _same_name(extracts: list[Extract]) -> Iterator[str]:
 def _same_place(extracts: list[Extract]) -> Iterator[str]:
     published = [extract for extract in extracts if extract.publish]
     # Tableau Server compares the names of projects and datasources without regard to case
-    places = _grouped(published, lambda e: f"{e.project}/{e.datasource}".casefold())
+    places = _grouped(published, lambda e: f"{e.project}\0{e.datasource}".casefold())
     for same in places.values():
         yield (
             f"{len(same)} extracts go to the datasource '{same[0].datasource}' in the project "

@@ -131,12 +131,14 @@ class Hyper:
         started = time.perf_counter()
         target = folder.absolute() / f"{extract}.hyper"
         with sole_writer(target):
-            for debris in target.parent.glob(f".{extract}.*.hyper"):
+            for debris in target.parent.glob(f".{extract}.*.tmp.*"):
                 remove(debris)
-            beside = target.with_name(f".{extract}.{os.getpid()}.hyper")
+            beside = target.with_name(f".{extract}.{os.getpid()}.tmp.hyper")
+            record = beside.with_suffix(".json")
             columns = tuple((column.name, column.hyper_type) for column in version.columns)
             needed, raised_by = file_version(columns)
             try:
+                _check_parts(version)
                 rows = self._build(version, beside, columns, needed)
                 # Hyper makes files that only the owner and his group can read
                 beside.chmod(_FILE_MODE)
@@ -155,8 +157,10 @@ class Hyper:
                     seconds=round(time.perf_counter() - started, 3),
                     created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 )
+                _write_record(made, record)
+                # a record without its file is noticed, and so is a file without its record
+                record.replace(_record_path(target))
                 beside.replace(target)
-                _write_record(made)
             except HyperException as error:
                 raise ExtractError(
                     f"Cannot convert extract '{extract}' from {version.folder}: "
@@ -166,6 +170,7 @@ class Hyper:
                 raise ExtractError(f"Cannot write extract '{extract}': {error}") from error
             finally:
                 remove(beside)
+                remove(record)
         return made
 
     def _build(
@@ -214,12 +219,18 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
     size = path.stat().st_size
     if size != record.get("bytes"):
         raise ExtractError(
-            f"{path} has {size:,} bytes, but {record.get('bytes'):,} were verified when it was "
+            f"{path} has {size} bytes, but {record.get('bytes')} were verified when it was "
             f"made. Build it again, for example with --select 'hyper/{extract}'."
         )
-    columns = tuple((name, HyperType.parse(text)) for name, text in record.pop("columns"))
-    raised_by = tuple(record.pop("raised_by"))
-    return ExtractFile(**record, path=path, columns=columns, raised_by=raised_by)
+    try:
+        columns = tuple((name, HyperType.parse(text)) for name, text in record.pop("columns"))
+        raised_by = tuple(record.pop("raised_by"))
+        return ExtractFile(**record, path=path, columns=columns, raised_by=raised_by)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExtractError(
+            f"{_record_path(path)} is not the record of an extract ({error!r}). Build the extract "
+            f"again, for example with --select 'hyper/{extract}'."
+        ) from error
 
 
 def library_version() -> str:
@@ -231,12 +242,22 @@ def _record_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _write_record(made: ExtractFile) -> None:
+def _write_record(made: ExtractFile, path: Path) -> None:
     record = {
         name: getattr(made, name) for name in ExtractFile.__dataclass_fields__ if name != "path"
     }
     record["columns"] = [[name, str(hyper_type)] for name, hyper_type in made.columns]
-    write_json(_record_path(made.path), record)
+    write_json(path, record)
+
+
+def _check_parts(version: ParquetVersion) -> None:
+    # neither Hyper nor DuckDB checks a checksum of Parquet's pages
+    for part, path in zip(version.parts, version.paths, strict=True):
+        if part.sha256 and sha256(path) != part.sha256:
+            raise ExtractError(
+                f"Part {path} of mart '{version.mart}' has changed since it was verified. Export "
+                f"the mart again, for example with --select 'parquet/{version.mart}'."
+            )
 
 
 def _compare(version: ParquetVersion, copied: int | None, row: list[object]) -> None:

@@ -8,9 +8,10 @@ next stage. How columns are cast is decided in `columns`; connections are opened
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ import duckdb
 
 from mds_tableau.columns import ColumnPlan, HyperType, plan_columns, quote_identifier
 from mds_tableau.errors import ExportError
-from mds_tableau.files import read_json, remove, sole_writer, write_json
+from mds_tableau.files import read_json, remove, sha256, sole_writer, write_json
 
 MANIFEST: Final = "_manifest.json"
 KEPT_VERSIONS: Final = 2
@@ -33,15 +34,24 @@ _COPY_OPTIONS: Final = (
     "FILENAME_PATTERN 'part-{i}', RETURN_STATS"
 )
 _VERSION_FORMAT: Final = "%Y%m%dT%H%M%S.%fZ"
+_VERSION_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file of a version: its name in the folder, rows and bytes."""
+    """One Parquet file of a version.
+
+    Attributes:
+        file: Its name in the folder.
+        rows: Rows in it.
+        bytes: Its size.
+        sha256: Digest of its bytes, or "" when who wrote it gave none.
+    """
 
     file: str
     rows: int
     bytes: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,8 +150,9 @@ def export_mart(
             _write_manifest(beside, mart, plans, *written, seconds)
             beside.rename(folder / version)
         except (duckdb.Error, OSError) as error:
-            first_line = str(error).strip().splitlines()[0]
-            raise ExportError(f"Cannot export mart '{mart}' ({file}): {first_line}") from error
+            raise ExportError(
+                f"Cannot export mart '{mart}' ({file}): {_first_line(error)}"
+            ) from error
         finally:
             remove(beside)
         for old in _versions(folder)[:-KEPT_VERSIONS]:
@@ -161,7 +172,7 @@ def preview(version: ParquetVersion, rows: int = 5) -> list[dict[str, Any]]:
         names = [column.name for column in version.columns]
         texts = ", ".join(f"CAST({quote_identifier(name)} AS VARCHAR)" for name in names)
         found = connection.execute(
-            f"SELECT {texts} FROM read_parquet($parts) LIMIT $rows",  # noqa: S608
+            f"SELECT {texts} FROM read_parquet($parts, hive_partitioning = false) LIMIT $rows",  # noqa: S608
             {"parts": [str(path) for path in version.paths], "rows": rows},
         ).fetchall()
     return [dict(zip(names, row, strict=True)) for row in found]
@@ -223,7 +234,7 @@ def read_version(folder: Path) -> ParquetVersion:
 
 def _versions(folder: Path) -> list[Path]:
     found = folder.glob(f"*/{MANIFEST}")
-    return sorted(path.parent for path in found if not path.parent.name.startswith("."))
+    return sorted(path.parent for path in found if _VERSION_NAME.fullmatch(path.parent.name))
 
 
 def _next_version(folder: Path) -> str:
@@ -259,14 +270,17 @@ def _write(
 ) -> tuple[tuple[Part, ...], _Figures]:
     select = f"SELECT {', '.join(plan.expression for plan in plans)} FROM {relation}"  # noqa: S608
     try:
+        _check_values(connection, relation, plans, mart, file)
         wanted = _figures(connection, f"({select})", plans)
         copy = f"COPY ({select}) TO {_literal(folder)} ({_COPY_OPTIONS})"
         stats = connection.execute(copy).fetchall()
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        raise ExportError(_misfit(connection, relation, plans, mart, file)) from error
-    parts = tuple(Part(Path(row[0]).name, row[1], row[2]) for row in stats)
+        raise ExportError(_misfit(connection, relation, plans, mart, file, error)) from error
+    parts = tuple(
+        Part(Path(row[0]).name, row[1], row[2], sha256(folder / Path(row[0]).name)) for row in stats
+    )
     paths = ", ".join(_literal(folder / part.file) for part in parts)
-    seen = _figures(connection, f"read_parquet([{paths}])", plans)
+    seen = _figures(connection, f"read_parquet([{paths}], hive_partitioning = false)", plans)
     if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
         raise ExportError(
             f"What was written of mart '{mart}' differs from the mart ({file}): "
@@ -281,12 +295,39 @@ def _write(
 def _figures(
     connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]
 ) -> _Figures:
-    counts = ", ".join(f"count({quote_identifier(plan.name)})" for plan in plans)
+    names = [quote_identifier(plan.name) for plan in plans]
+    # each column by its name: a table alias would be taken for a column of the same name
+    row_hash = f"coalesce(sum(hash({', '.join(names)})::HUGEINT), 0)"
+    counts = ", ".join(f"count({name})" for name in names)
     row = connection.execute(
-        f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0), {counts} FROM {relation} AS t"  # noqa: S608
+        f"SELECT count(*), {row_hash}, {counts} FROM {relation}"  # noqa: S608
     ).fetchone()
     assert row is not None  # noqa: S101  # an aggregate without GROUP BY has one row
     return _Figures(rows=row[0], row_hash=row[1], not_null=tuple(row[2:]))
+
+
+def _check_values(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    plans: Sequence[ColumnPlan],
+    mart: str,
+    file: str,
+) -> None:
+    """Look for values that would change on their way, in one pass over the mart."""
+    checked = [(plan, plan.bad_value) for plan in plans if plan.bad_value]
+    if not checked:
+        return
+    counts = ", ".join(f"count(*) FILTER (WHERE {bad})" for _, bad in checked)
+    row = connection.execute(f"SELECT {counts} FROM {relation}").fetchone()  # noqa: S608
+    lines = [
+        f"\n- column '{plan.name}' ({plan.duckdb_type}): {count:,} rows are infinite, which an "
+        f"extract cannot hold. Write NULL or a real date instead, for example CASE WHEN isfinite("
+        f"{quote_identifier(plan.name)}) THEN {quote_identifier(plan.name)} END."
+        for (plan, _), count in zip(checked, row or (), strict=True)
+        if count
+    ]
+    if lines:
+        raise ExportError(f"Cannot export mart '{mart}' ({file}):{''.join(lines)}")
 
 
 def _misfit(
@@ -295,6 +336,7 @@ def _misfit(
     plans: Sequence[ColumnPlan],
     mart: str,
     file: str,
+    error: duckdb.Error,
 ) -> str:
     lines = []
     for plan in plans:
@@ -311,7 +353,9 @@ def _misfit(
                 f"{plan.cast}, for example {row[1]}. Cast it in the model to DECIMAL(38,0), DOUBLE "
                 "or VARCHAR."
             )
-    return f"Cannot export mart '{mart}' ({file}): values are out of range.{''.join(lines)}"
+    # a view computes while it is read, so the error may be its own
+    said = "values are out of range." if lines else _first_line(error)
+    return f"Cannot export mart '{mart}' ({file}): {said}{''.join(lines)}"
 
 
 def _write_manifest(
@@ -345,10 +389,14 @@ def _write_manifest(
             "seconds": round(seconds, 3),
             "rows": figures.rows,
             "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
-            "parts": [{"file": p.file, "rows": p.rows, "bytes": p.bytes} for p in parts],
+            "parts": [asdict(part) for part in parts],
             "columns": columns,
         },
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _literal(path: Path) -> str:

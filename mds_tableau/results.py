@@ -88,7 +88,10 @@ class ResultStore:
     def load(self) -> dict[str, NodeResult]:
         """Return the latest result of each node, by unique id."""
         content = read_json(self.path) or {}
-        return {key: NodeResult(**result) for key, result in content.items()}
+        try:
+            return {key: NodeResult(**result) for key, result in content.items()}
+        except TypeError:
+            return {}  # another version of this program wrote it; the next build fills it again
 
 
 def failed_tests(mart: Mart, results: Mapping[str, NodeResult]) -> tuple[NodeResult, ...]:

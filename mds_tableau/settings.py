@@ -157,15 +157,16 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     """
     if env_file is not None and env_file.is_file():
         load_dotenv(env_file, override=False)
+    problems: list[str] = []
     try:
         settings = Settings()
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
-            for detail in error.errors(include_input=False, include_url=False)
-        ]
-        raise SettingsError(_report(problems)) from None
-    problems = [*_server_problems(settings), *_sign_in_problems(settings), *_misc(settings)]
+        details = error.errors(include_input=False, include_url=False)
+        problems = [f"{str(detail['loc'][0]).upper()}: {detail['msg']}" for detail in details]
+        # the rest is checked as if these were not set, so that everything is reported at once
+        names = {str(detail["loc"][0]) for detail in details}
+        settings = Settings(**{name: Settings.model_fields[name].default for name in names})
+    problems += [*_server_problems(settings), *_sign_in_problems(settings), *_misc(settings)]
     if problems:
         raise SettingsError(_report(problems))
     return settings
@@ -196,9 +197,13 @@ def _server_problems(settings: Settings) -> list[str]:
                 "the server's URL, or unset the others to publish to the local sandbox."
             ]
         return []
-    parts = urlsplit(url)
-    if parts.username or parts.password:
+    if "@" in url:
         return ["TABLEAU_SERVER holds a user name or password; give them as settings of their own."]
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # reading it checks it
+    except ValueError as error:
+        return [f"TABLEAU_SERVER is {url!r}, which is not a URL: {error}."]
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return [f"TABLEAU_SERVER is {url!r}; it must be a URL such as https://tableau.example.com."]
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -254,7 +259,7 @@ def _sign_in_problems(settings: Settings) -> list[str]:
 def _misc(settings: Settings) -> list[str]:
     try:
         ZoneInfo(settings.mds_timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return [
             f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
             "Europe/London."

@@ -16,7 +16,7 @@ from mds_tableau.files import read_json, sha256, sole_writer, write_json
 from mds_tableau.manifest import Source
 
 _LITERAL: Final = re.compile(r"'((?:[^']|'')*)'")
-_CALL: Final = re.compile(r"\s*\w+\s*\(\s*(\[[^\]]*\]|'(?:[^']|'')*')")
+_CALL: Final = re.compile(r"\s*\w+\s*\(\s*(\[(?:[^\]']|'(?:[^']|'')*')*\]|'(?:[^']|'')*')")
 
 
 def patterns(source: Source) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from mds_tableau.errors import DatabaseLocked
 PATIENCE_SECONDS: Final = 120.0
 """How long another process is waited for."""
 
+_LOCKED: Final = ("Could not set lock", "Conflicting lock", "being used by another process")
+
 
 def wait_until_free(
     path: Path,
@@ -43,8 +45,8 @@ def wait_until_free(
             duckdb.connect(
                 str(path), config={"access_mode": "READ_ONLY" if read_only else "READ_WRITE"}
             ).close()
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower() and "being used by another" not in str(error):
+        except duckdb.Error as error:
+            if not any(words in str(error) for words in _LOCKED):
                 return  # not about the lock: whoever opens it says what is wrong
             waited = time.monotonic() - started
             holder = str(error).strip().splitlines()[0]
