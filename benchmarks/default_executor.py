@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from mds_tableau.definitions import build_definitions
+from mds_tableau.pipeline import build_definitions
 from mds_tableau.settings import load_settings
 
 

@@ -1,165 +1,33 @@
-"""Assembles the pipeline: the definitions that Dagster loads, and the parts that others may add.
+"""The code location: what `dagster ... -m mds_tableau.definitions` loads.
 
-Nothing is decided or done here; importing it reads nothing and starts nothing, and only loading
-`defs` prepares a dbt manifest that is missing or stale.
+Importing it reads nothing and starts nothing; only loading `defs` prepares a dbt manifest that is
+missing or stale. How the pipeline is put together belongs to `mds_tableau.pipeline`, where projects
+of others find it too.
 """
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any
+import gc
+from functools import cache
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator
-from dagster_duckdb import DuckDBResource
 
-from mds_tableau.defs.automation import automation
-from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions, select
-from mds_tableau.defs.extracts import DUCKDB, Folders, Gate, Upstream, extract_assets
-from mds_tableau.defs.gates import gate_by_checks, gate_by_results
-from mds_tableau.defs.project import dbt_resource, find_project, prepared_manifest, warehouse_of
-from mds_tableau.defs.raw import raw_assets
-from mds_tableau.defs.report import Reporter, reporting
-from mds_tableau.defs.resources import HyperResource, TableauServer
-from mds_tableau.extracts import Extract, plan_extracts
-from mds_tableau.manifest import Manifest
-from mds_tableau.results import ResultStore
-from mds_tableau.settings import Settings, load_settings
-from mds_tableau.sources import files
+from mds_tableau.defs.startup import spare_dbt
+
+spare_dbt()
+
+from mds_tableau.pipeline import build_definitions  # noqa: E402  # after dbt was spared
+from mds_tableau.settings import load_settings  # noqa: E402
 
 
-def build_definitions(
-    settings: Settings, *, executor: dg.ExecutorDefinition = dg.in_process_executor
-) -> dg.Definitions:
-    """Return the whole pipeline: raw files, dbt project, extracts, schedule and sensor.
-
-    Args:
-        settings: Where everything is and goes.
-        executor: How steps run; the report of what did not arrive is added to it.
-
-    Raises:
-        ManifestError: The dbt project is missing or cannot be parsed, or nothing is selected.
-        MartConfigError: Some `meta.tableau` is not valid.
-    """
-    settings.export()
-    project = find_project(settings)
-    manifest = prepared_manifest(project)
-    translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir)
-    runner = DbtRunner(
-        dbt=dbt_resource(project),
-        project=project,
-        manifest=manifest,
-        translator=translator,
-        results=ResultStore(folders.data / "dbt_results.json"),
-        warehouse=warehouse_of(project),
-    )
-    runner.warehouse.parent.mkdir(parents=True, exist_ok=True)
-    extracts = _plan(manifest, settings)
-    dbt_assets, dbt_check = dbt_definitions(runner)
-    raw = raw_assets(
-        manifest, translator, base=project.project_dir, cache=folders.data / "fingerprints.json"
-    )
-    job, schedule, sensor = automation(
-        settings,
-        lambda: (f for s in manifest.sources() for f in files(s, base=project.project_dir)),
-    )
-    reporter = Reporter(extracts, manifest, runner.results.load, folders)
-    return dg.Definitions(
-        assets=[
-            *raw,
-            dbt_assets,
-            *_assets(extracts, manifest, translator, gate_by_results(runner), folders, RUN_RESULTS),
-        ],
-        asset_checks=[dbt_check],
-        jobs=[job],
-        schedules=[schedule],
-        sensors=[sensor],
-        resources=_resources(settings, runner.warehouse),
-        executor=reporting(executor, reporter),
-    )
-
-
-def extract_definitions(
-    manifest: Mapping[str, Any] | Path | str,
-    *,
-    duckdb_path: Path | str,
-    translator: DagsterDbtTranslator | None = None,
-    settings: Settings | None = None,
-) -> dg.Definitions:
-    """Return the right half of the pipeline, for a project that has its own `@dbt_assets`.
-
-    Merge it with `dagster.Definitions.merge`. A mart is exported when its asset is materialized,
-    unless the latest evaluation of one of its dbt checks of error severity failed.
-
-    Args:
-        manifest: The manifest that `@dbt_assets` was given: content or path of `manifest.json`.
-        duckdb_path: The DuckDB file that dbt writes.
-        translator: The translator that `@dbt_assets` was given; Dagster's own when none.
-        settings: Where extracts go; by default read from the environment.
-
-    Raises:
-        ManifestError: The manifest cannot be read, or the selection names none of its models.
-        MartConfigError: Some `meta.tableau` is not valid.
-        SettingsError: A setting is missing or not of its form.
-
-    Example:
-        ```python
-        defs = dg.Definitions.merge(
-            my_definitions,
-            extract_definitions("dbt/target/manifest.json", duckdb_path="warehouse.duckdb"),
-        )
-        ```
-    """
-    settings = settings or load_settings()
-    read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
-    translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir)
-    return dg.Definitions(
-        assets=_assets(
-            _plan(read, settings), read, translator, gate_by_checks(read, translator), folders
-        ),
-        resources=_resources(settings, Path(duckdb_path)),
-    )
-
-
-def _plan(manifest: Manifest, settings: Settings) -> tuple[Extract, ...]:
-    return plan_extracts(
-        manifest,
-        select(manifest, settings.mds_marts),
-        selection=settings.mds_marts,
-        project=settings.tableau_project,
-    )
-
-
-def _assets(
-    extracts: tuple[Extract, ...],
-    manifest: Manifest,
-    translator: DagsterDbtTranslator,
-    gate: Gate,
-    folders: Folders,
-    *after: dg.AssetKey,
-) -> list[dg.AssetsDefinition]:
-    spec = partial(translator.get_asset_spec, manifest.content, project=None)
-    assets = []
-    for extract in extracts:
-        mart = spec(unique_id=extract.marts[0].unique_id)
-        upstream = Upstream(mart.key, tuple(mart.owners), after)
-        assets += extract_assets(extract, upstream=upstream, gate=gate, folders=folders)
-    return assets
-
-
-def _resources(settings: Settings, warehouse: Path) -> Mapping[str, Any]:
-    return {
-        DUCKDB: DuckDBResource(
-            database=str(warehouse.absolute()), connection_config={"access_mode": "READ_ONLY"}
-        ),
-        "hyper": HyperResource(),
-        "tableau": TableauServer.from_settings(settings),
-    }
+@cache
+def _loaded() -> dg.Definitions:
+    definitions = build_definitions(load_settings())
+    # what is loaded stays until the process ends: looking through it for garbage again and again,
+    # above all at the end, takes most of a second of each run
+    gc.freeze()
+    return definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Load the pipeline as the environment describes it."""
-    return build_definitions(load_settings())
+    return _loaded()  # Dagster asks six times in one run

@@ -6,6 +6,7 @@ not belong here.
 """
 
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -131,7 +132,7 @@ class Hyper:
         started = time.perf_counter()
         target = folder.absolute() / f"{extract}.hyper"
         with sole_writer(target):
-            for debris in target.parent.glob(f".{extract}.*.tmp.*"):
+            for debris in _debris(target):
                 remove(debris)
             beside = target.with_name(f".{extract}.{os.getpid()}.tmp.hyper")
             record = beside.with_suffix(".json")
@@ -250,10 +251,24 @@ def _write_record(made: ExtractFile, path: Path) -> None:
     write_json(path, record)
 
 
+def _debris(target: Path) -> list[Path]:
+    # with the process id in the pattern: '.mart.*' would find what is written for 'mart.v2' too
+    ours = rf"\.{re.escape(target.stem)}\.\d+\.tmp"
+    names = re.compile(rf"{ours}\.(hyper|json)|\.{ours}\.json\.\d+\.tmp")
+    return [path for path in target.parent.iterdir() if names.fullmatch(path.name)]
+
+
 def _check_parts(version: ParquetVersion) -> None:
     # neither Hyper nor DuckDB checks a checksum of Parquet's pages
     for part, path in zip(version.parts, version.paths, strict=True):
-        if part.sha256 and sha256(path) != part.sha256:
+        try:
+            has_changed = part.sha256 and sha256(path) != part.sha256
+        except OSError as error:
+            raise ExtractError(
+                f"Cannot read part {path} of mart '{version.mart}': {error}. Export the mart "
+                f"again, for example with --select 'parquet/{version.mart}'."
+            ) from error
+        if has_changed:
             raise ExtractError(
                 f"Part {path} of mart '{version.mart}' has changed since it was verified. Export "
                 f"the mart again, for example with --select 'parquet/{version.mart}'."

@@ -86,6 +86,7 @@ class ParquetVersion:
             versions written by one engine.
         seconds: Wall time of the export.
         created_at: When it was complete, UTC, ISO 8601.
+        preview: Its first rows, five at the most, each value as text or None.
     """
 
     folder: Path
@@ -97,6 +98,7 @@ class ParquetVersion:
     fingerprint: str
     seconds: float
     created_at: str
+    preview: tuple[tuple[str | None, ...], ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -147,7 +149,8 @@ def export_mart(
             beside.mkdir(parents=True)
             written = _write(connection, relation, plans, mart, file, beside)
             seconds = time.perf_counter() - started
-            _write_manifest(beside, mart, plans, *written, seconds)
+            preview = _preview(connection, relation, plans)
+            _write_manifest(beside, mart, plans, *written, seconds, preview)
             beside.rename(folder / version)
         except (duckdb.Error, OSError) as error:
             raise ExportError(
@@ -164,18 +167,6 @@ def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple
     """Return name and DuckDB type of each column of a relation, in order."""
     rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
     return [(row[0], row[1]) for row in rows]
-
-
-def preview(version: ParquetVersion, rows: int = 5) -> list[dict[str, Any]]:
-    """Return the first rows of a version, each as a mapping of column to text or None."""
-    with duckdb.connect() as connection:
-        names = [column.name for column in version.columns]
-        texts = ", ".join(f"CAST({quote_identifier(name)} AS VARCHAR)" for name in names)
-        found = connection.execute(
-            f"SELECT {texts} FROM read_parquet($parts, hive_partitioning = false) LIMIT $rows",  # noqa: S608
-            {"parts": [str(path) for path in version.paths], "rows": rows},
-        ).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def newest_version(folder: Path) -> ParquetVersion | None:
@@ -216,6 +207,7 @@ def read_version(folder: Path) -> ParquetVersion:
             fingerprint=content["fingerprint"],
             seconds=content["seconds"],
             created_at=content["created_at"],
+            preview=tuple(tuple(row) for row in content.get("preview", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(
@@ -330,6 +322,13 @@ def _check_values(
         raise ExportError(f"Cannot export mart '{mart}' ({file}):{''.join(lines)}")
 
 
+def _preview(
+    connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]
+) -> list[tuple[str | None, ...]]:
+    texts = ", ".join(f"CAST({quote_identifier(plan.name)} AS VARCHAR)" for plan in plans)
+    return connection.execute(f"SELECT {texts} FROM {relation} LIMIT 5").fetchall()  # noqa: S608
+
+
 def _misfit(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
@@ -365,6 +364,7 @@ def _write_manifest(
     parts: Sequence[Part],
     figures: _Figures,
     seconds: float,
+    preview: Sequence[Sequence[str | None]],
 ) -> None:
     engine = f"duckdb {duckdb.__version__}"
     columns: list[Mapping[str, Any]] = [
@@ -391,6 +391,7 @@ def _write_manifest(
             "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
             "parts": [asdict(part) for part in parts],
             "columns": columns,
+            "preview": preview,
         },
     )
 

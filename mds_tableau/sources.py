@@ -16,7 +16,8 @@ from mds_tableau.files import read_json, sha256, sole_writer, write_json
 from mds_tableau.manifest import Source
 
 _LITERAL: Final = re.compile(r"'((?:[^']|'')*)'")
-_CALL: Final = re.compile(r"\s*\w+\s*\(\s*(\[(?:[^\]']|'(?:[^']|'')*')*\]|'(?:[^']|'')*')")
+# in a list a doubled quote is the end of one text and the start of the next: one way to match only
+_CALL: Final = re.compile(r"\s*\w+\s*\(\s*(\[(?:[^\]']|'[^']*')*\]|'(?:[^']|'')*')")
 
 
 def patterns(source: Source) -> tuple[str, ...]:

@@ -25,11 +25,16 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
+_KEPT = {"TABLEAU_REST_XSD"}
+"""Variables that say where tests find something, and that the package does not read."""
+
+
 @contextmanager
 def _environment_without_settings() -> Iterator[None]:
     saved = dict(os.environ)
     for name in saved:
-        if name.upper().startswith(("TABLEAU_", "MDS_", "DBT_")) or name == "DAGSTER_HOME":
+        is_ours = name.upper().startswith(("TABLEAU_", "MDS_", "DBT_")) or name == "DAGSTER_HOME"
+        if is_ours and name not in _KEPT:
             del os.environ[name]
     os.environ.update(TELEMETRY_OFF)
     yield

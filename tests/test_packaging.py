@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mds_tableau"
 LIMITED = {
     # who may import it: the modules or packages below mds_tableau
-    "dagster": {"defs", "definitions"},
-    "dagster_dbt": {"defs", "definitions"},
-    "dagster_duckdb": {"defs", "definitions"},
+    "dagster": {"defs", "definitions", "pipeline"},
+    "dagster_dbt": {"defs", "pipeline"},
+    "dagster_duckdb": {"defs", "pipeline"},
     "tableauhyperapi": {"hyper"},
     "tableauserverclient": {"tableau"},
     "starlette": {"sandbox"},

@@ -1,9 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mds_tableau.files import write_json
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore, failed_tests, why_not_built
 
@@ -50,6 +52,22 @@ def test_results_are_kept_as_dbt_tells_them(store: ResultStore) -> None:
         "test.p.a": NodeResult("test.p.a", "fail", "Got 3 results", 3, 1.0, "run 1"),
         "model.p.a": NodeResult("model.p.a", "success", "", None, 0.5, "run 1"),
     }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model.p.a": {"unique_id": "model.p.a"}},
+        {"model.p.a": {**asdict(node_result("model.p.a", "error")), "later": 1}},
+        {"model.p.a": ["error"]},
+    ],
+)
+def test_results_of_another_form_are_none(store: ResultStore, content: dict[str, Any]) -> None:
+    """What another version of the program wrote is forgotten, and does not hinder new results."""
+    write_json(store.path, content)
+    assert store.load() == {}
+    store.record({"results": [result("model.p.b", "success")]}, run="run 1")
+    assert list(store.load()) == ["model.p.b"]
 
 
 def test_results_of_other_nodes_stay(store: ResultStore) -> None:

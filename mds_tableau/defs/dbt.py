@@ -13,7 +13,6 @@ from typing import Any, Final
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 from dagster_dbt.asset_utils import build_dbt_specs
-from dagster_dbt.utils import select_unique_ids
 
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.project import Dbt
@@ -37,19 +36,6 @@ class FolderTranslator(DagsterDbtTranslator):
         if chosen or not folders:
             return chosen or super().get_group_name(dbt_resource_props)
         return dg.AssetKey(folders[0]).to_python_identifier()
-
-
-def select(manifest: Manifest, selection: str) -> set[str]:
-    """Return the unique ids that a dbt selection names, as dbt resolves it."""
-    return set(
-        select_unique_ids(
-            select=selection,
-            exclude="",
-            selector="",
-            project=None,
-            manifest_json=manifest.content,
-        )
-    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import duckdb
 
 from mds_tableau.hyper import ExtractFile, library_version
 from mds_tableau.manifest import Mart
-from mds_tableau.parquet import ParquetVersion, preview
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.tableau import Published
 
 Metadata = Mapping[str, Any]
@@ -89,10 +89,10 @@ def _figures(rows: int, size: int, seconds: float) -> Metadata:
 
 
 def _preview(version: ParquetVersion) -> Metadata:
-    rows = preview(version)
-    schema = dg.TableSchema(columns=[dg.TableColumn(c.name, "string") for c in version.columns])
+    names = [column.name for column in version.columns]
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
     records = [
-        dg.TableRecord({name: "" if value is None else value for name, value in row.items()})
-        for row in rows
+        dg.TableRecord({n: "" if v is None else v for n, v in zip(names, row, strict=True)})
+        for row in version.preview
     ]
     return {"preview": dg.MetadataValue.table(records, schema=schema)} if records else {}

@@ -3,22 +3,20 @@
 Running dbt's models belongs to `dbt`; what the manifest says belongs to `mds_tableau.manifest`.
 """
 
+import json
 import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 from dagster_dbt import DbtCliResource, DbtProject
-from dagster_dbt.errors import DagsterDbtError
-from dbt.config.runtime import load_profile
-from dbt.flags import set_from_args
-from dbt.version import __version__ as dbt_version
-from dbt_common.context import set_invocation_context
-from dbt_common.exceptions import DbtBaseException
+from dagster_dbt.utils import select_unique_ids
 from filelock import FileLock
 from packaging.version import Version
 
@@ -36,7 +34,12 @@ class Dbt(DbtCliResource):
     @cached_property
     def _cli_version(self) -> Version:
         # dagster-dbt would start dbt once more, for seconds, to ask what is known here
-        return Version(dbt_version)
+        return Version(installed_version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
+        # the adapter would fetch row counts and columns, which the export brings anyway; making one
+        # loads dbt and its macros in this process too, which takes a second of each run
+        return None
 
 
 def find_project(settings: Settings) -> DbtProject:
@@ -68,33 +71,83 @@ def dbt_resource(project: DbtProject) -> Dbt:
     return Dbt(project_dir=project, dbt_executable=found or "dbt")  # type: ignore[arg-type]
 
 
-def prepared_manifest(project: DbtProject) -> Manifest:
-    """Return the project's manifest, having dbt parse the project when it must.
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a dbt project without starting dbt.
+
+    Attributes:
+        project: The project.
+        manifest: Its manifest, parsed when it was last changed.
+        warehouse: The DuckDB file that its profile names.
+        selected: Unique ids that the selection names.
+    """
+
+    project: DbtProject
+    manifest: Manifest
+    warehouse: Path
+    selected: frozenset[str]
+
+
+def prepare(project: DbtProject, selection: str) -> Prepared:
+    """Return what the project says, having dbt parse it and resolve the selection when it must.
 
     It must when there is no manifest, or when a file of the project, a setting that the project
-    reads or dbt itself has changed since it was made.
+    reads, the selection or dbt itself has changed since; the answers are kept beside the manifest,
+    because asking dbt, even only for these, takes a second or two of each start.
 
     Raises:
-        ManifestError: dbt cannot parse the project; has dbt's words.
+        ManifestError: dbt cannot parse the project, and what it says; or the profile is not one of
+            dbt-duckdb with a local file.
     """
     target = project.project_dir / project.target_path
     target.mkdir(parents=True, exist_ok=True)
-    stamp_file = target / "mds_tableau_stamp.json"
+    kept = target / "mds_tableau.json"
     # a run's workers, a sensor and the web server may all load the definitions at once
     with FileLock(target / ".mds_tableau.lock"):
-        stamp = _stamp(project)
-        if not project.manifest_path.is_file() or read_json(stamp_file) != stamp:
+        stamp = _stamp(project, selection)
+        known = read_json(kept) or {}
+        if not project.manifest_path.is_file() or known.get("stamp") != stamp:
             _parse(project)
-            write_json(stamp_file, stamp)
-        return Manifest.read(project.manifest_path)
+            known = {
+                "stamp": stamp,
+                "warehouse": str(_warehouse_of(project)),
+                "selected": _listed(project, selection),
+            }
+            write_json(kept, known)
+        return Prepared(
+            project=project,
+            manifest=Manifest.read(project.manifest_path),
+            warehouse=Path(known["warehouse"]),
+            selected=frozenset(known["selected"]),
+        )
 
 
-def warehouse_of(project: DbtProject) -> Path:
-    """Return the DuckDB file that the project's profile names.
+def select(manifest: Manifest, selection: str) -> set[str]:
+    """Return the unique ids that a dbt selection names in a manifest that somebody else made."""
+    return set(
+        select_unique_ids(
+            select=selection,
+            exclude="",
+            selector="",
+            project=None,
+            manifest_json=manifest.content,
+        )
+    )
 
-    Raises:
-        ManifestError: The profile is not one of dbt-duckdb with a local file.
-    """
+
+def _listed(project: DbtProject, selection: str) -> list[str]:
+    arguments = ["list", "--select", selection, "--resource-types", "model", "seed", "snapshot"]
+    said = _run(project, [*arguments, "--output", "json", "--output-keys", "unique_id"])
+    return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
+
+
+def _warehouse_of(project: DbtProject) -> Path:
+    # only for a project that changed: these imports take a quarter of a second
+    from dbt.config.runtime import load_profile
+    from dbt.flags import set_from_args
+    from dbt_common.context import set_invocation_context
+    from dbt_common.exceptions import DbtBaseException
+
     set_invocation_context(child_environment())
     set_from_args(Namespace(profiles_dir=str(project.profiles_dir)), None)
     try:
@@ -113,28 +166,31 @@ def warehouse_of(project: DbtProject) -> Path:
 
 
 def _parse(project: DbtProject) -> None:
-    resource = dbt_resource(project)
-    prepare = [["deps", "--quiet"]] if project.has_uninstalled_deps else []
-    for arguments in [*prepare, ["parse", "--quiet"]]:
-        invocation = resource.cli(arguments, target_path=project.target_path, raise_on_error=False)
-        said = [
-            str(event.raw_event["info"]["msg"])
-            for event in invocation.stream_raw_events()
-            if event.raw_event["info"].get("level") == "error"
-        ]
-        if not invocation.is_successful():
-            raise ManifestError(
-                f"dbt {arguments[0]} failed in {project.project_dir}:\n" + "\n".join(said).strip()
-            ) from _error_of(invocation)
+    if project.has_uninstalled_deps:
+        _run(project, ["deps", "--quiet"])
+    _run(project, ["parse", "--quiet"])
 
 
-def _error_of(invocation: Any) -> DagsterDbtError | None:
-    error = invocation.get_error()
-    return error if isinstance(error, DagsterDbtError) else None
+def _run(project: DbtProject, arguments: list[str]) -> list[str]:
+    """Run a command of dbt and return what it says.
+
+    Raises:
+        ManifestError: It failed; has what it said of errors.
+    """
+    invocation = dbt_resource(project).cli(
+        arguments, target_path=project.target_path, raise_on_error=False
+    )
+    events = [event.raw_event["info"] for event in invocation.stream_raw_events()]
+    if not invocation.is_successful():
+        errors = [str(info["msg"]) for info in events if info.get("level") == "error"]
+        raise ManifestError(
+            f"dbt {arguments[0]} failed in {project.project_dir}:\n" + "\n".join(errors).strip()
+        )
+    return [str(info["msg"]) for info in events]
 
 
-def _stamp(project: DbtProject) -> dict[str, Any]:
-    """Return what a manifest depends on: dbt, the files of the project, and the settings."""
+def _stamp(project: DbtProject, selection: str) -> dict[str, Any]:
+    """Return what the answers depend on: dbt, the files of the project, and the settings."""
     files = {
         path.relative_to(project.project_dir).as_posix(): [
             path.stat().st_size,
@@ -144,7 +200,8 @@ def _stamp(project: DbtProject) -> dict[str, Any]:
     }
     profiles = project.profiles_dir / "profiles.yml"
     return {
-        "dbt": dbt_version,
+        "dbt": [installed_version("dbt-core"), installed_version("dbt-duckdb")],
+        "selection": selection,
         "files": files,
         "profiles": profiles.stat().st_mtime_ns,
         "environment": dbt_environment_digest(),

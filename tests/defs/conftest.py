@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mds_tableau.definitions import build_definitions
+from mds_tableau.pipeline import build_definitions
 from tests.pipeline import ROOT, Workplace
 
 

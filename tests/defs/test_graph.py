@@ -30,7 +30,7 @@ def test_graph_is_as_written_down(definitions: dg.Definitions) -> None:
     After a change that was meant, write the text that this test prints to `graph.txt`.
     """
     graph = definitions.resolve_asset_graph()
-    keys = sorted(graph.get_all_asset_keys(), key=lambda key: key.path)
+    keys = sorted(graph.get_all_asset_keys(), key=lambda key: list(key.path))
     text = "".join(_line(graph, key) for key in keys)
     assert SNAPSHOT.read_text(encoding="utf-8") == text, text
 

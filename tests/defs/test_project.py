@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mds_tableau.defs.project import find_project, prepared_manifest, warehouse_of
+from mds_tableau.defs.project import find_project, prepare
 from mds_tableau.errors import ManifestError
 from mds_tableau.settings import load_settings
 from tests.pipeline import Workplace
@@ -16,24 +16,24 @@ pytestmark = pytest.mark.dbt
 def test_manifest_is_made_once_and_again_after_a_change(shop: Workplace) -> None:
     """The manifest is made when it is missing, kept while nothing changes, and made anew after."""
     project = find_project(shop.settings())
-    first = prepared_manifest(project)
+    first = prepare(project, "reporting")
     made = project.manifest_path.stat().st_mtime_ns
-    prepared_manifest(project)
+    prepare(project, "reporting")
     assert project.manifest_path.stat().st_mtime_ns == made
     (shop.project / "models" / "reporting" / "more.sql").write_text("select cast(1 as int) as one")
-    assert "model.shop.more" not in first.marts
-    assert "model.shop.more" in prepared_manifest(project).marts
+    assert "model.shop.more" not in first.selected
+    assert "model.shop.more" in prepare(project, "reporting").selected
 
 
 def test_setting_that_the_project_reads_makes_it_stale(shop: Workplace) -> None:
     """A change of a variable that dbt may read makes the manifest stale; no value is kept."""
     project = find_project(shop.settings())
-    prepared_manifest(project)
+    prepare(project, "reporting")
     made = project.manifest_path.stat().st_mtime_ns
     os.environ["DBT_PASSWORD"] = "a-secret-of-the-project"
-    prepared_manifest(project)
+    prepare(project, "reporting")
     assert project.manifest_path.stat().st_mtime_ns != made
-    stamp = project.manifest_path.with_name("mds_tableau_stamp.json").read_text()
+    stamp = project.manifest_path.with_name("mds_tableau.json").read_text()
     assert "a-secret-of-the-project" not in stamp
 
 
@@ -41,13 +41,16 @@ def test_broken_project_is_told_in_dbts_words(shop: Workplace) -> None:
     """A project that dbt cannot parse is an error with dbt's own message, which names the file."""
     (shop.project / "models" / "broken.sql").write_text("select {{ ref('nowhere') }}")
     with pytest.raises(ManifestError, match=r"(?s)dbt parse failed in .*broken.*nowhere"):
-        prepared_manifest(find_project(shop.settings()))
+        prepare(find_project(shop.settings()), "reporting")
 
 
 def test_warehouse_is_where_the_profile_says(shop: Workplace) -> None:
     """A relative path of the profile starts from the project, as it does for dbt."""
     project = find_project(shop.settings())
-    assert warehouse_of(project) == (shop.project / "db" / "the shop.duckdb").resolve()
+    assert (
+        prepare(project, "reporting").warehouse
+        == (shop.project / "db" / "the shop.duckdb").resolve()
+    )
 
 
 def test_other_adapters_are_refused_by_name(shop: Workplace) -> None:
@@ -55,7 +58,7 @@ def test_other_adapters_are_refused_by_name(shop: Workplace) -> None:
     profiles = shop.project / "profiles.yml"
     profiles.write_text(profiles.read_text().replace("db/the shop.duckdb", ":memory:"))
     with pytest.raises(ManifestError, match=r"'shop_profile'.*path ':memory:'.*local file"):
-        warehouse_of(find_project(shop.settings()))
+        prepare(find_project(shop.settings()), "reporting")
 
 
 def test_missing_project_names_the_setting(tmp_path: Path) -> None:

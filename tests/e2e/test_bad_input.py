@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mds_tableau.definitions import build_definitions
 from mds_tableau.errors import MartConfigError
+from mds_tableau.pipeline import build_definitions
 from mds_tableau.sandbox import Sandbox, SandboxConfig
 from tests.pipeline import ROOT, Workplace, execute, failures
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
-from mds_tableau.definitions import build_definitions, extract_definitions
 from mds_tableau.defs.project import dbt_resource
+from mds_tableau.pipeline import build_definitions, extract_definitions
 from mds_tableau.settings import child_environment
 from tests.pipeline import (
     ROOT,

@@ -1,0 +1,25 @@
+"""Keeps what no run needs from being loaded at its start.
+
+Only the code location of our own calls it: in a process that other definitions share, dagster-dbt
+has to find dbt as they expect.
+"""
+
+import importlib
+import sys
+
+
+def spare_dbt() -> None:
+    """Import dagster-dbt as if dbt were installed elsewhere, which it supports.
+
+    dbt runs in a process of its own, so here only its start-up time would be felt: more than a
+    second of each run, for what amounts to a few names of statuses. dagster-dbt 0.29.27 asks for
+    `dbt.version` to learn whether dbt is there. Does nothing when dagster-dbt is loaded already.
+    """
+    if "dagster_dbt" in sys.modules or "dbt.version" in sys.modules:
+        return
+    # None in this place makes an import fail, as if there were no such module
+    sys.modules["dbt.version"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("dagster_dbt")
+    finally:
+        del sys.modules["dbt.version"]
