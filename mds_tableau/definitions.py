@@ -5,26 +5,23 @@ missing or stale. How the pipeline is put together belongs to `mds_tableau.pipel
 of others find it too.
 """
 
-import gc
 from functools import cache
 
 import dagster as dg
 
-from mds_tableau.defs.startup import spare_dbt
+from mds_tableau.defs.startup import loading, spare_dbt
 
-spare_dbt()
+with loading():
+    spare_dbt()
 
-from mds_tableau.pipeline import build_definitions  # noqa: E402  # after dbt was spared
-from mds_tableau.settings import load_settings  # noqa: E402
+    from mds_tableau.pipeline import build_definitions  # after dbt was spared
+    from mds_tableau.settings import load_settings
 
 
 @cache
 def _loaded() -> dg.Definitions:
-    definitions = build_definitions(load_settings())
-    # what is loaded stays until the process ends: looking through it for garbage again and again,
-    # above all at the end, takes most of a second of each run
-    gc.freeze()
-    return definitions
+    with loading():
+        return build_definitions(load_settings())
 
 
 @dg.definitions

@@ -66,7 +66,7 @@ def dbt_resource(project: DbtProject) -> Dbt:
     """Return the resource that runs dbt in this environment."""
     scripts = os.fspath(Path(sys.executable).parent)
     # a virtual environment need not be activated for its dbt to be found
-    found = shutil.which("dbt", path=scripts) or shutil.which("dbt")
+    found = shutil.which("mds-tableau-dbt", path=scripts) or shutil.which("dbt")
     # a validator of the resource takes paths and profile from the project
     return Dbt(project_dir=project, dbt_executable=found or "dbt")  # type: ignore[arg-type]
 

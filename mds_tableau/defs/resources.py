@@ -14,7 +14,6 @@ from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
 from mds_tableau.hyper import Hyper
-from mds_tableau.sandbox import Sandbox, SandboxConfig
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
     ConnectedApp,
@@ -157,6 +156,9 @@ class TableauServer(_RunScoped):
         return Password(self.username, self.password)
 
     def _start_sandbox(self) -> tuple[str, Credentials]:
+        # a real server needs no sandbox, and nobody should wait for it to load
+        from mds_tableau.sandbox import Sandbox, SandboxConfig
+
         token = Token("mds-tableau-run", secrets.token_urlsafe(24))
         config = SandboxConfig(
             data_dir=Path(self.sandbox_dir),

@@ -1,0 +1,41 @@
+"""Dagster's SQLite event log, with what it prepares for each event prepared once.
+
+Named in `data/dagster/dagster.yaml`. What is stored and how it is read stay Dagster's own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+_BUSY_SECONDS = 30  # how long a writer waits for another one
+
+
+class EventLog(SqliteEventLogStorage):
+    """The event log of an instance on one machine.
+
+    Dagster 1.13.27 makes an engine of SQLAlchemy for every single event, and so compiles every
+    statement anew; here one for each file is kept. Connections are opened and closed as before.
+    """
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = _engine(self.conn_string_for_shard(shard))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+
+@lru_cache(maxsize=32)
+def _engine(connection_string: str) -> Engine:
+    return create_engine(
+        connection_string,
+        poolclass=NullPool,
+        connect_args={"timeout": _BUSY_SECONDS},
+    )
