@@ -52,16 +52,16 @@ def test_materialize_all_from_the_ui(page: Page, tmp_path: Path) -> None:
         for group in ("raw", "staging", "marts", "dbt", "parquet", "hyper", "tableau"):
             expect(page.get_by_text(group, exact=True).first).to_be_visible()
         page.get_by_role("button", name="Materialize all").click()
-        link = page.get_by_role("link", name="View").first
-        expect(link).to_be_visible()
-        run_id = str(link.get_attribute("href")).rpartition("/")[2].partition("?")[0]
+        expect(page.get_by_text("Launched run").first).to_be_visible()
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            [run_id] = [run.run_id for run in instance.get_runs()]
         run = webserver.wait_for_run(run_id)
         assert run.status == dg.DagsterRunStatus.SUCCESS
         page.goto(f"{webserver.url}/runs/{run_id}")
         expect(page.get_by_text("Success", exact=True).first).to_be_visible()
         page.screenshot(path=tmp_path / "run.png")
         page.goto(f"{webserver.url}/asset-groups")
-        page.wait_for_timeout(0)
+        expect(page.get_by_text("marts", exact=True).first).to_be_visible()
         page.screenshot(path=tmp_path / "graph.png")
         page.goto(f"{webserver.url}/assets/tableau/fct_sales")
         for text in ("Sales", "NUMERIC(12,2)", "sales_value"):
