@@ -9,19 +9,17 @@ from functools import cache
 
 import dagster as dg
 
-from mds_tableau.defs.startup import loading, spare_dbt
+from mds_tableau.defs.startup import spare_dbt
 
-with loading():
-    spare_dbt()
+spare_dbt()
 
-    from mds_tableau.pipeline import build_definitions  # after dbt was spared
-    from mds_tableau.settings import load_settings
+from mds_tableau.pipeline import build_definitions  # noqa: E402  # after dbt was spared
+from mds_tableau.settings import load_settings  # noqa: E402
 
 
 @cache
 def _loaded() -> dg.Definitions:
-    with loading():
-        return build_definitions(load_settings())
+    return build_definitions(load_settings())
 
 
 @dg.definitions

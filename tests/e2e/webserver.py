@@ -17,12 +17,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from tests.pipeline import Workplace
+from tests.pipeline import ROOT, Workplace
 
-_INSTANCE = """\
-telemetry: {enabled: false}
-nux: {enabled: false}
-concurrency: {pools: {granularity: op, default_limit: 1}}
+_AT_ONCE = """
 run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}
 """
 _LAUNCH = """
@@ -38,9 +35,11 @@ _ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRu
 
 
 def make_home(folder: Path) -> Path:
-    """Write an instance's configuration to `folder`: runs start at once, no daemon needed."""
+    """Write the committed instance to `folder`, but such that runs need no daemon to start."""
     folder.mkdir(parents=True)
-    (folder / "dagster.yaml").write_text(_INSTANCE)
+    committed = (ROOT / "data" / "dagster" / "dagster.yaml").read_text(encoding="utf-8")
+    (folder / "dagster.yaml").write_text(committed + _AT_ONCE, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(folder)
     return folder
 
 
