@@ -4,6 +4,7 @@ An error of ours ends as its message and exit code 1, wrong usage as exit code 2
 do belongs to the modules that they call.
 """
 
+import sqlite3
 import sys
 
 import click
@@ -21,7 +22,7 @@ class _Plain(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except MdsTableauError as error:
+        except (MdsTableauError, OSError, sqlite3.Error) as error:
             if ctx.params.get("verbose"):
                 raise
             raise click.ClickException(str(error)) from error
@@ -36,7 +37,10 @@ def main(ctx: click.Context, verbose: bool) -> None:
 
     Settings come from the environment and from .env; .env.example lists them all.
     """
-    ctx.obj = {"sandbox_dir": lambda: load_settings().mds_data_dir / "sandbox"}
+    ctx.obj = {
+        "sandbox_dir": lambda: load_settings().mds_data_dir / "sandbox",
+        "sandbox_projects": lambda: load_settings().sandbox_projects,
+    }
 
 
 @main.command()
@@ -51,8 +55,7 @@ def demo(ctx: click.Context) -> None:
     # only this command needs DuckDB and rich tables; the others start faster without
     from mds_tableau.demo import run_demo
 
-    width = None if sys.stdout.isatty() else 170
-    ctx.exit(run_demo(load_settings(), Console(width=width)))
+    ctx.exit(run_demo(load_settings(), Console(width=None if sys.stdout.isatty() else 100)))
 
 
 main.add_command(sandbox)

@@ -12,11 +12,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
 import duckdb
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +53,7 @@ _CSV_OPTIONS: Final = (
     "TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S'"
 )
 _STEP: Final = re.compile(r" - (\S+) - STEP_(SUCCESS|FAILURE) - .*?(?: in ([\d.]+m?s))?\.?$")
-_DBT: Final = re.compile(r"^\S*\s*(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).*?)\s*\.{2,}")
+_DBT: Final = re.compile(r"\b(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).*?)\s*\.{2,}")
 
 
 def place_data(folder: Path) -> int:
@@ -100,12 +102,19 @@ def run_demo(settings: Settings, console: Console) -> int:
     console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
     home = settings.mds_data_dir / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    environment = child_environment(MDS_RAW_DIR=str(raw))
+    # into the sandbox, whatever server is configured: an empty variable also wins over .env
+    sandboxed = {name.upper(): "" for name in Settings.model_fields if name.startswith("tableau_")}
+    environment = child_environment(MDS_RAW_DIR=str(raw), **sandboxed)
     environment.setdefault("DAGSTER_HOME", str(home))
     log = settings.mds_data_dir / "demo.log"
     console.print(f"Running: {shlex.join(COMMAND)}", highlight=False)
+    started = datetime.now(timezone.utc).replace(microsecond=0)
     code = _run(environment, log, console)
-    console.print(_table(settings), highlight=False)
+    records = list(_records(settings, since=started))
+    console.print(_table(records), highlight=False)
+    console.print("\nIn the sandbox:", highlight=False)
+    for _, record, _ in records:
+        console.print(f"  {record['id']}  {record['url']}  {record['datasource']}", highlight=False)
     if code:
         console.print(f"The job failed; the whole log is in {log}.", style="red")
         return code
@@ -146,12 +155,17 @@ def _asset(step: str) -> str:
     return f"{stage}/{name}" if name else stage
 
 
-def _records(settings: Settings) -> Iterator[tuple[str, dict[str, float | str], list[float]]]:
+def _records(
+    settings: Settings, since: datetime
+) -> Iterator[tuple[str, dict[str, float | str], list[float]]]:
+    """Yield what was published since then: name, what is known of it, seconds of each stage."""
     data = settings.mds_data_dir
     results = read_json(data / "dbt_results.json") or {}
     built = {key.rpartition(".")[2]: result["seconds"] for key, result in results.items()}
     for path in sorted((data / "published").glob("*.json")):
         published = read_json(path) or {}
+        if not published or datetime.fromisoformat(published["published_at"]) < since:
+            continue
         name = path.stem
         manifests = sorted((data / "parquet" / name).glob("*/_manifest.json"))
         parquet = (read_json(manifests[-1]) if manifests else None) or {}
@@ -166,16 +180,18 @@ def _records(settings: Settings) -> Iterator[tuple[str, dict[str, float | str], 
         yield name, {**published, "parquet_bytes": size}, seconds
 
 
-def _table(settings: Settings) -> Table:
-    table = Table(title="Published", title_justify="left")
+def _table(records: Sequence[tuple[str, dict[str, float | str], list[float]]]) -> Table:
+    table = Table(title="Published", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("datasource", no_wrap=True)
     table.add_column("project", no_wrap=True)
-    numbers = ["rows", "Parquet MB", "Hyper MB", "dbt s", "export s", "convert s", "publish s"]
+    numbers = [
+        "rows",
+        *("Parquet\nMB", "Hyper\nMB"),
+        *("dbt\ns", "export\ns", "convert\ns", "publish\ns"),
+    ]
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("server")
-    table.add_column("id", no_wrap=True)
-    for _, record, seconds in _records(settings):
+    for _, record, seconds in records:
         table.add_row(
             str(record["datasource"]),
             str(record["project"]),
@@ -183,8 +199,6 @@ def _table(settings: Settings) -> Table:
             f"{float(record['parquet_bytes']) / 1e6:.2f}",
             f"{float(record['bytes']) / 1e6:.2f}",
             *(f"{value:.2f}" for value in seconds),
-            "sandbox" if settings.uses_sandbox else str(record["server"]),
-            str(record["id"]),
         )
     return table
 
@@ -198,10 +212,10 @@ def _say_what_next(settings: Settings, raw: Path, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if settings.uses_sandbox:
-        console.print(
-            "The sandbox, with what was published:  mds-tableau sandbox   (then open "
-            f"http://127.0.0.1:{settings.mds_sandbox_port})",
-            highlight=False,
-            soft_wrap=True,
-        )
+    console.print(
+        "The sandbox, with what was published:  make sandbox   (then open "
+        f"http://127.0.0.1:{settings.mds_sandbox_port})\n"
+        "  without make:  mds-tableau sandbox",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -152,12 +152,17 @@ def _same_name(extracts: list[Extract]) -> Iterator[str]:
 def _same_place(extracts: list[Extract]) -> Iterator[str]:
     published = [extract for extract in extracts if extract.publish]
     # Tableau Server compares the names of projects and datasources without regard to case
-    places = _grouped(published, lambda e: f"{e.project}\0{e.datasource}".casefold())
+    places = _grouped(published, lambda e: _place(e))
     for same in places.values():
         yield (
             f"{len(same)} extracts go to the datasource '{same[0].datasource}' in the project "
             f"'{same[0].project}': {_files(same)}. Give each a datasource or a project of its own."
         )
+
+
+def _place(extract: Extract) -> str:
+    project = "/".join(part.strip() for part in extract.project.split("/"))
+    return f"{project}\0{extract.datasource.strip()}".casefold()
 
 
 def _grouped(extracts: list[Extract], key: Callable[[Extract], str]) -> Mapping[str, list[Extract]]:

@@ -215,7 +215,7 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
     if record is None or not path.is_file():
         raise ExtractError(
             f"There is no extract {path}. Build it first, for example with "
-            f"--select '+tableau/{extract}'."
+            f"--select '*tableau/{extract}'."
         )
     size = path.stat().st_size
     if size != record.get("bytes"):

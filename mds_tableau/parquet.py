@@ -145,6 +145,8 @@ def export_mart(
         version = _next_version(folder)
         beside = folder / f".{version}.tmp"
         try:
+            # in one transaction now() stays the same, also in a view that is computed three times
+            connection.begin()
             plans = _plan(connection, relation, mart, file)
             beside.mkdir(parents=True)
             written = _write(connection, relation, plans, mart, file, beside)
@@ -158,6 +160,7 @@ def export_mart(
             ) from error
         finally:
             remove(beside)
+            connection.rollback()
         for old in _versions(folder)[:-KEPT_VERSIONS]:
             remove(old)
     return read_version(folder / version)
@@ -247,7 +250,7 @@ def _plan(
     except duckdb.CatalogException as error:
         raise ExportError(
             f"Cannot export mart '{mart}' ({file}): {relation} is not in the database. Build it "
-            f"first, for example with --select '+parquet/{mart}'."
+            f"first, for example with --select '*parquet/{mart}'."
         ) from error
     return plan_columns(described, mart=mart, file=file)
 
@@ -279,7 +282,8 @@ def _write(
             f"{seen.rows:,} rows for {wanted.rows:,}, values of each column "
             f"{list(seen.not_null)} for {list(wanted.not_null)}, row hash "
             f"{'equal' if seen.row_hash == wanted.row_hash else 'different'}. Nothing was kept of "
-            "it. If it happens again, the disk or DuckDB is at fault."
+            "it. A view that is other each time it is read, for example by random(), has to be "
+            "materialized as a table; else the disk or DuckDB is at fault."
         )
     return parts, wanted
 
@@ -337,6 +341,9 @@ def _misfit(
     file: str,
     error: duckdb.Error,
 ) -> str:
+    # the error has ended the transaction
+    connection.rollback()
+    connection.begin()
     lines = []
     for plan in plans:
         if plan.cast is None:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator
 from dagster_duckdb import DuckDBResource
+from filelock import FileLock
 
 from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
@@ -46,7 +47,7 @@ def build_definitions(
     prepared = prepare(project, settings.mds_marts)
     manifest = prepared.manifest
     translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir)
+    folders = Folders(settings.mds_data_dir, settings.target)
     runner = DbtRunner(
         dbt=dbt_resource(project),
         project=project,
@@ -54,6 +55,7 @@ def build_definitions(
         translator=translator,
         results=ResultStore(folders.data / "dbt_results.json"),
         warehouse=prepared.warehouse,
+        turn=FileLock(prepared.warehouse.with_name(f".{prepared.warehouse.name}.turn")),
     )
     runner.warehouse.parent.mkdir(parents=True, exist_ok=True)
     extracts = _plan(manifest, prepared.selected, settings)
@@ -76,7 +78,8 @@ def build_definitions(
         jobs=[job],
         schedules=[schedule],
         sensors=[sensor],
-        resources=_resources(settings, runner.warehouse),
+        # dbt runs in the project's folder, and a view may read files relative to it
+        resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
         executor=reporting(executor, reporter),
     )
 
@@ -115,7 +118,7 @@ def extract_definitions(
     settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir)
+    folders = Folders(settings.mds_data_dir, settings.target)
     return dg.Definitions(
         assets=_assets(
             _plan(read, select(read, settings.mds_marts), settings),
@@ -154,10 +157,11 @@ def _assets(
     return assets
 
 
-def _resources(settings: Settings, warehouse: Path) -> Mapping[str, Any]:
+def _resources(settings: Settings, warehouse: Path, **config: str) -> Mapping[str, Any]:
     return {
         DUCKDB: DuckDBResource(
-            database=str(warehouse.absolute()), connection_config={"access_mode": "READ_ONLY"}
+            database=str(warehouse.absolute()),
+            connection_config={"access_mode": "READ_ONLY", **config},
         ),
         "hyper": HyperResource(),
         "tableau": TableauServer.from_settings(settings),

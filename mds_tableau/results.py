@@ -14,8 +14,12 @@ from typing import Any, Final
 from mds_tableau.files import read_json, sole_writer, write_json
 from mds_tableau.manifest import Manifest, Mart
 
+STARTED: Final = "started"
+"""Status of a node that dbt was told to build, until it says what came of it."""
+
 _ADVICE: Final = re.compile(r"\* |Possible |This type was|\w+ = ")
 _FAILED: Final = frozenset({"error", "fail", "runtime error", "partial success"})
+_UNKNOWN: Final = frozenset({"skipped", STARTED})
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,14 @@ class ResultStore:
             write_json(self.path, {key: asdict(result) for key, result in merged.items()})
         return list(fresh.values())
 
+    def begin(self, unique_ids: Iterable[str], *, run: str) -> None:
+        """Mark nodes as being built, so that a build that is killed does not look like the last."""
+        with sole_writer(self.path):
+            known = self.load()
+            for unique_id in unique_ids:
+                known[unique_id] = NodeResult(unique_id, STARTED, "", None, 0.0, run)
+            write_json(self.path, {key: asdict(result) for key, result in known.items()})
+
     def load(self) -> dict[str, NodeResult]:
         """Return the latest result of each node, by unique id."""
         content = read_json(self.path) or {}
@@ -94,10 +106,34 @@ class ResultStore:
             return {}  # another version of this program wrote it; the next build fills it again
 
 
-def failed_tests(mart: Mart, results: Mapping[str, NodeResult]) -> tuple[NodeResult, ...]:
-    """Return the error-severity tests of a mart whose latest result is a failure."""
-    latest = (results.get(test.unique_id) for test in mart.tests)
-    return tuple(result for result in latest if result is not None and result.failed)
+def refusals(mart: Mart, manifest: Manifest, results: Mapping[str, NodeResult]) -> tuple[str, ...]:
+    """Return why a mart may not be exported, one sentence for each reason; none when it may.
+
+    It may when dbt built it last time, and no test of error severity on it failed or was skipped
+    since. A view shows what is below it now, so what is below it must have passed as well. A test
+    that compares with another model may be older than the mart, when only the mart was built.
+    """
+    own = results.get(mart.unique_id)
+    if own is None:
+        return ("dbt was not seen building it.",)
+    if own.status == STARTED:
+        return ("dbt was stopped while it built or tested it.",)
+    if own.failed or own.status == "skipped":
+        return (f"dbt did not build it ({own.status}). {own.reason}".strip(),)
+    reasons = []
+    for test in mart.tests:
+        result = results.get(test.unique_id)
+        if result is not None and result.failed:
+            rows = f" ({result.failures:,} rows)" if result.failures else ""
+            reasons.append(f"dbt test '{test.name}' failed{rows}: {result.reason}")
+        elif result is not None and result.status in _UNKNOWN:
+            reasons.append(f"dbt test '{test.name}' was skipped, because of a failure elsewhere.")
+    if mart.materialized == "view":
+        reasons += [
+            f"it is a view, and {above.unique_id} below it failed: {above.reason}"
+            for above in _failures_above(mart.unique_id, manifest, results)
+        ]
+    return tuple(reasons)
 
 
 def why_not_built(

@@ -111,6 +111,14 @@ class Settings(BaseSettings):
         """Whether no server is configured, so that the local sandbox is published to."""
         return not self.tableau_server
 
+    @property
+    def target(self) -> str:
+        """Server and site that are published to, in words that stay the same from run to run."""
+        if self.uses_sandbox:
+            return f"the local sandbox in {self.mds_data_dir / 'sandbox'}"
+        site = f"site {self.tableau_site!r}" if self.tableau_site else "the default site"
+        return f"{self.tableau_server.rstrip('/')}, {site}"
+
     def export(self) -> None:
         """Put into the environment what dbt and Dagster read there.
 
@@ -159,7 +167,12 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
         SettingsError: Something is half-configured or not of its form; names every such setting.
     """
     if env_file is not None and env_file.is_file():
-        load_dotenv(env_file, override=False)
+        try:
+            load_dotenv(env_file, override=False)
+        except UnicodeDecodeError as error:
+            raise SettingsError(
+                f"{env_file.absolute()} is not UTF-8 ({error}). Save it so."
+            ) from None
     problems: list[str] = []
     try:
         settings = Settings()

@@ -427,7 +427,7 @@ def test_a_mart_that_is_not_built_is_an_error(
     duck: duckdb.DuckDBPyConnection, folder: Path
 ) -> None:
     """A relation that is missing is named, with the command that builds it."""
-    message = r'mart \'m\' \(m\.sql\): "x"\."y" is not in the database\. Build it.*\+parquet/m\''
+    message = r'mart \'m\' \(m\.sql\): "x"\."y" is not in the database\. Build it.*\*parquet/m\''
     with pytest.raises(ExportError, match=message):
         export_mart(duck, relation='"x"."y"', mart="m", file="m.sql", folder=folder)
     assert tree(folder.parent) == {}

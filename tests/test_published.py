@@ -25,6 +25,9 @@ def made(path: Path, rows: int = 1234567) -> ExtractFile:
     )
 
 
+NOTHING = "nothing is known to have been published there"
+
+
 def published(**changes: Any) -> Published:
     """What the server tells after a publish."""
     values: dict[str, Any] = {
@@ -46,10 +49,13 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
     """The record has what the server told, what was sent, and the run; the newest one counts."""
     folder = tmp_path / "published"
     assert last_published(folder, "sales") is None
-    record_published(folder, made(tmp_path, 1), published(revision=2), run_id="run 1")
-    record_published(folder, made(tmp_path), published(), run_id="run 2")
+    record_published(
+        folder, made(tmp_path, 1), published(revision=2), target="here", run_id="run 1"
+    )
+    record_published(folder, made(tmp_path), published(), target="here", run_id="run 2")
     assert last_published(folder, "sales") == {
         "server": "https://tableau.example.com",
+        "target": "here",
         "site": "acme",
         "project": "Retail/Daily",
         "datasource": "Sales",
@@ -87,12 +93,20 @@ def test_what_analysts_still_see_is_one_sentence(
     tmp_path: Path, revision: int | None, expected: str
 ) -> None:
     """Rows, time, place, and the revision where the server keeps one."""
-    record_published(tmp_path, made(tmp_path), published(revision=revision), run_id="run")
-    assert still_serves(tmp_path, "sales") == expected
+    record_published(
+        tmp_path, made(tmp_path), published(revision=revision), target="here", run_id="run"
+    )
+    assert still_serves(tmp_path, "sales", target="here") == expected
+
+
+def test_nothing_is_said_of_a_server_that_was_not_published_to(tmp_path: Path) -> None:
+    """What one server holds is not said of another."""
+    record_published(tmp_path, made(tmp_path), published(), target="here", run_id="run")
+    assert still_serves(tmp_path, "sales", target="elsewhere") == NOTHING
 
 
 def test_nothing_published_is_said(tmp_path: Path) -> None:
     """Without a record, or with one that was cut off, nothing was published before."""
-    assert still_serves(tmp_path, "sales") == "nothing was published before"
+    assert still_serves(tmp_path, "sales", target="here") == NOTHING
     (tmp_path / "sales.json").write_text("{")
-    assert still_serves(tmp_path, "sales") == "nothing was published before"
+    assert still_serves(tmp_path, "sales", target="here") == NOTHING

@@ -1,5 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from mds_tableau.files import write_json
 from mds_tableau.manifest import Manifest, Mart
-from mds_tableau.results import NodeResult, ResultStore, failed_tests, why_not_built
+from mds_tableau.results import NodeResult, ResultStore, refusals, why_not_built
 
 
 def result(unique_id: str, status: str, message: str | None = None, **changes: Any) -> Any:
@@ -172,13 +172,52 @@ def fct(manifest: Manifest) -> Mart:
     return manifest.marts["model.p.fct"]
 
 
-def test_failed_tests_are_those_of_the_mart_itself(fct: Mart) -> None:
-    """A failing test of error severity counts; a passing one and one of another mart do not."""
-    failing = node_result("test.p.fct", "fail")
-    results = by_id(failing, node_result("test.p.int", "fail"))
-    assert failed_tests(fct, results) == (failing,)
-    assert failed_tests(fct, by_id(node_result("test.p.fct", "pass"))) == ()
-    assert failed_tests(fct, {}) == ()
+BUILT = node_result("model.p.fct", "success")
+
+
+def test_mart_that_was_built_and_passed_may_be_exported(manifest: Manifest, fct: Mart) -> None:
+    """A built mart goes, also when a test of another mart failed and one of its own never ran."""
+    passed = node_result("test.p.fct", "pass")
+    assert refusals(fct, manifest, by_id(BUILT, passed)) == ()
+    assert refusals(fct, manifest, by_id(BUILT, node_result("test.p.int", "fail"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ([], "dbt was not seen building it."),
+        ([node_result("model.p.fct", "started")], "dbt was stopped while it built or tested it."),
+        ([node_result("model.p.fct", "skipped")], "dbt did not build it (skipped)."),
+        ([BUILT, node_result("test.p.fct", "fail")], "dbt test 't' failed"),
+        ([BUILT, node_result("test.p.fct", "error")], "dbt test 't' failed"),
+        ([BUILT, node_result("test.p.fct", "skipped")], "dbt test 't' was skipped"),
+    ],
+    ids=["never built", "killed", "not built", "failed", "error", "skipped"],
+)
+def test_mart_that_is_not_known_to_be_right_is_held_back(
+    manifest: Manifest, fct: Mart, results: list[NodeResult], expected: str
+) -> None:
+    """Failed, skipped, unfinished and unknown all hold the mart back, each with its reason."""
+    [reason] = refusals(fct, manifest, by_id(*results))
+    assert reason.startswith(expected)
+
+
+def test_view_is_held_back_by_what_is_below_it(manifest: Manifest, fct: Mart) -> None:
+    """A failed test below holds back a view, which shows what is there now, but not a table."""
+    results = by_id(BUILT, node_result("test.p.stg", "fail"))
+    assert refusals(fct, manifest, results) == ()
+    [reason] = refusals(replace(fct, materialized="view"), manifest, results)
+    assert "test.p.stg below it failed" in reason
+
+
+def test_killed_build_leaves_its_mark(tmp_path: Path) -> None:
+    """What dbt was told to build counts as unfinished until its results are recorded."""
+    store = ResultStore(tmp_path / "results.json")
+    store.begin(["model.p.fct"], run="r")
+    assert store.load()["model.p.fct"].status == "started"
+    done = {"unique_id": "model.p.fct", "status": "success", "execution_time": 1.0}
+    store.record({"results": [done]}, run="r")
+    assert store.load()["model.p.fct"].status == "success"
 
 
 def test_an_own_error_is_the_only_reason(manifest: Manifest, fct: Mart) -> None:

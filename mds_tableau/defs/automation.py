@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_string
 
+from mds_tableau.errors import SettingsError
 from mds_tableau.settings import Settings
 
 FileStates = dict[str, list[int]]
@@ -60,6 +62,11 @@ def automation(
         settings: Cron expression and time zone.
         raw_files: Returns the raw files that there are now.
     """
+    if not is_valid_cron_string(settings.mds_schedule):
+        raise SettingsError(
+            f"MDS_SCHEDULE is {settings.mds_schedule!r}; it must be a cron expression of five "
+            "fields, such as 30 6 * * * for half past six every day."
+        )
     refresh_all = dg.define_asset_job(
         "refresh_all",
         selection=dg.AssetSelection.all(),

@@ -5,7 +5,8 @@ behind the step; what failed is recorded, and each export decides about its own 
 project belongs to `project`, exporting to `extracts`.
 """
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 from dagster_dbt.asset_utils import build_dbt_specs
+from filelock import FileLock, Timeout
 
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.project import Dbt
@@ -38,6 +40,20 @@ class FolderTranslator(DagsterDbtTranslator):
         return dg.AssetKey(folders[0]).to_python_identifier()
 
 
+@contextmanager
+def held(turn: FileLock) -> Iterator[None]:
+    """Hold the lock, saying so when another process has to be waited for."""
+    try:
+        turn.acquire(timeout=0)
+    except Timeout:
+        dg.get_dagster_logger().warning("Another run builds or exports; waiting for its turn.")
+        turn.acquire()
+    try:
+        yield
+    finally:
+        turn.release()
+
+
 @dataclass(frozen=True)
 class DbtRunner:
     """Runs `dbt build` and records what came of it.
@@ -49,6 +65,8 @@ class DbtRunner:
         translator: Names, groups and describes the assets.
         results: Where the results of each invocation are recorded.
         warehouse: The DuckDB file that the project writes.
+        turn: Held from the start of a build until its results are recorded, and while a mart is
+            judged and exported: between the two, another process must not build. Re-entrant.
     """
 
     dbt: Dbt
@@ -57,6 +75,7 @@ class DbtRunner:
     translator: DagsterDbtTranslator
     results: ResultStore
     warehouse: Path
+    turn: FileLock
 
     def key_of(self, mart: Mart) -> dg.AssetKey:
         """Return the asset key of a mart."""
@@ -84,7 +103,16 @@ class DbtRunner:
             DatabaseLocked: Another process holds the warehouse.
             dagster.Failure: dbt stopped before it built anything.
         """
+        with held(self.turn):
+            failed = yield from self._build(unique_ids, run, context)
+        return failed
+
+    def _build(
+        self, unique_ids: Collection[str], run: str, context: dg.AssetExecutionContext | None
+    ) -> Generator[Any, None, list[NodeResult]]:
         wait_until_free(self.warehouse, read_only=False, log=dg.get_dagster_logger().warning)
+        marts = self.manifest.marts.keys()
+        self.results.begin(marts & set(unique_ids) if unique_ids else marts, run=run)
         invocation = self.dbt.cli(
             ["build", *self._selection(unique_ids)],
             manifest=self.manifest.content,

@@ -6,7 +6,7 @@ The work is done by `mds_tableau.parquet`, `hyper` and `tableau`; what is export
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +33,9 @@ from mds_tableau.parquet import export_mart, newest_version
 from mds_tableau.published import record_published
 from mds_tableau.warehouse import wait_until_free
 
-Gate = Callable[[dg.AssetExecutionContext, Mart], Sequence[str]]
-"""Returns why a mart may not be exported now, one sentence for each reason; none when it may."""
+Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
+"""Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
+answer holds until the block ends."""
 
 DUCKDB: Final = "mds_duckdb"
 """Key of the resource that reads the marts."""
@@ -57,9 +58,15 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the stages leave their files: everything below one folder."""
+    """Where the stages leave what they make: files below one folder, and the server.
+
+    Attributes:
+        data: The folder.
+        target: The server and site, in words.
+    """
 
     data: Path
+    target: str
 
     @property
     def parquet(self) -> Path:
@@ -130,14 +137,13 @@ def _parquet_asset(
         required_resource_keys={DUCKDB},
     )
     def parquet(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with told_plainly():
-            refusals = gate(context, mart)
+        with told_plainly(), gate(context, mart) as refusals:
             if refusals:
                 reasons = "".join(f"\n- {reason}" for reason in refusals)
                 raise HeldBack(
-                    f"Mart '{mart.name}' ({mart.file}) is held back, because what it holds did not"
-                    f" pass:{reasons}\nCorrect the data, the model or the test, then build it "
-                    f"again, for example with --select '+tableau/{extract.name}'."
+                    f"Mart '{mart.name}' ({mart.file}) is held back, because what it holds is not "
+                    f"known to be right:{reasons}\nCorrect the data, the model or the test, then "
+                    f"build it again, for example with --select '*tableau/{extract.name}'."
                 )
             with reading(getattr(context.resources, DUCKDB), context) as connection:
                 version = export_mart(
@@ -180,7 +186,13 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             if version is None:
                 raise ExtractError(
                     f"There is no Parquet of mart '{mart.name}' in {folders.parquet}. Export it "
-                    f"first, for example with --select '+hyper/{extract.name}'."
+                    f"first, for example with --select '*hyper/{extract.name}'."
+                )
+            selected = context.run.asset_selection
+            if selected and dg.AssetKey(["parquet", mart.name]) not in selected:
+                context.log.warning(
+                    f"This run does not export '{mart.name}': the extract is made of the Parquet "
+                    f"of {version.created_at}."
                 )
             made = hyper.engine.convert(version, extract=extract.name, folder=folders.hyper)
         raised = (
@@ -235,7 +247,13 @@ def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg
                 project=extract.project,
                 description=extract.description,
             )
-            record_published(folders.published, made, published, run_id=context.run.run_id)
+            record_published(
+                folders.published,
+                made,
+                published,
+                target=folders.target,
+                run_id=context.run.run_id,
+            )
         context.log.info(
             f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
             f"{published.server} in {published.seconds:.2f} seconds: {published.url}"

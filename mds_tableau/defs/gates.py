@@ -4,15 +4,16 @@ Where dbt runs under our own asset the results are in the store, which outlives 
 where a team runs dbt under its own assets they are in the instance's check records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator
 
-from mds_tableau.defs.dbt import DbtRunner, run_chain
+from mds_tableau.defs.dbt import DbtRunner, held, run_chain
 from mds_tableau.defs.extracts import Gate
 from mds_tableau.manifest import Manifest, Mart
-from mds_tableau.results import NodeResult, failed_tests
+from mds_tableau.results import refusals
 
 
 def gate_by_results(runner: DbtRunner) -> Gate:
@@ -20,18 +21,19 @@ def gate_by_results(runner: DbtRunner) -> Gate:
 
     A re-execution from failure selects an export that failed, but not its mart, which dbt did
     build. What was mended since was mended in the data, the model or the test, so there the mart is
-    built and tested once more before the answer.
+    built and tested once more before the answer. Nobody else builds before the export is done.
     """
 
-    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Sequence[str]:
-        failed = failed_tests(mart, runner.results.load())
-        if _is_re_execution_without(context, runner.key_of(mart)):
-            context.log.info(f"Building and testing '{mart.name}' again before it is exported.")
-            unique_ids = [mart.unique_id, *(test.unique_id for test in failed)]
-            for event in runner.build(unique_ids, run=run_chain(context)):
-                context.log_event(event)
-            failed = failed_tests(mart, runner.results.load())
-        return [_sentence(test) for test in failed]
+    @contextmanager
+    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Iterator[Sequence[str]]:
+        with held(runner.turn):
+            if _is_re_execution_without(context, runner.key_of(mart)):
+                context.log.info(f"Building and testing '{mart.name}' again before it is exported.")
+                results = runner.results.load()
+                tests = [test.unique_id for test in mart.tests if test.unique_id in results]
+                for event in runner.build([mart.unique_id, *tests], run=run_chain(context)):
+                    context.log_event(event)
+            yield refusals(mart, runner.manifest, runner.results.load())
 
     return gate
 
@@ -39,7 +41,8 @@ def gate_by_results(runner: DbtRunner) -> Gate:
 def gate_by_checks(manifest: Manifest, translator: DagsterDbtTranslator) -> Gate:
     """Return a gate that asks Dagster for the latest evaluation of the mart's dbt checks."""
 
-    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Sequence[str]:
+    @contextmanager
+    def gate(context: dg.AssetExecutionContext, mart: Mart) -> Iterator[Sequence[str]]:
         spec = translator.get_asset_spec(manifest.content, mart.unique_id, None)
         reasons = []
         for test in mart.tests:
@@ -51,7 +54,7 @@ def gate_by_checks(manifest: Manifest, translator: DagsterDbtTranslator) -> Gate
             record = context.instance.get_latest_asset_check_evaluation_record(check.key)
             if record is not None and record.evaluation and not record.evaluation.passed:
                 reasons.append(f"dbt test '{test.name}' failed.")
-        return reasons
+        yield reasons
 
     return gate
 
@@ -62,8 +65,3 @@ def _is_re_execution_without(context: dg.AssetExecutionContext, mart: dg.AssetKe
         return False
     steps = run.step_keys_to_execute
     return (steps is not None and "dbt" not in steps) or mart not in (run.asset_selection or [mart])
-
-
-def _sentence(test: NodeResult) -> str:
-    rows = f" ({test.failures:,} rows)" if test.failures else ""
-    return f"dbt test '{test.unique_id.split('.')[2]}' failed{rows}: {test.reason}"

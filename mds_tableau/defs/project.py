@@ -9,6 +9,7 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version as installed_version
@@ -25,6 +26,7 @@ from mds_tableau.files import read_json, write_json
 from mds_tableau.manifest import Manifest
 from mds_tableau.settings import Settings, child_environment, dbt_environment_digest
 
+_NOT_READ = {".duckdb", ".db", ".wal", ".tmp"}
 _NOT_SOURCES = {"target", "logs", "dbt_packages", ".git", "__pycache__"}
 
 
@@ -180,7 +182,9 @@ def _run(project: DbtProject, arguments: list[str]) -> list[str]:
     invocation = dbt_resource(project).cli(
         arguments, target_path=project.target_path, raise_on_error=False
     )
-    events = [event.raw_event["info"] for event in invocation.stream_raw_events()]
+    # dagster-dbt prints what dbt says; the output of `dagster asset list` is a list of assets
+    with redirect_stdout(sys.stderr):
+        events = [event.raw_event["info"] for event in invocation.stream_raw_events()]
     if not invocation.is_successful():
         errors = [str(info["msg"]) for info in events if info.get("level") == "error"]
         raise ManifestError(
@@ -196,7 +200,7 @@ def _stamp(project: DbtProject, selection: str) -> dict[str, Any]:
             path.stat().st_size,
             path.stat().st_mtime_ns,
         ]
-        for path in _files(project.project_dir)
+        for path in sorted(_files(project.project_dir))
     }
     profiles = project.profiles_dir / "profiles.yml"
     return {
@@ -209,9 +213,9 @@ def _stamp(project: DbtProject, selection: str) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            if path.name not in _NOT_SOURCES:
-                yield from _files(path)
-        elif not path.name.startswith(".") and path.suffix not in {".duckdb", ".wal", ".tmp"}:
-            yield path
+    for here, folders, names in os.walk(folder):  # does not follow links
+        folders[:] = [name for name in folders if name not in _NOT_SOURCES]
+        for name in names:
+            path = Path(here) / name
+            if name[0] != "." and path.suffix not in _NOT_READ and path.is_file():
+                yield path

@@ -91,7 +91,10 @@ class Reporter:
                 arrived.append(extract.name)
             else:
                 reason = self._reason(extract, stages, failures)
-                missing[extract.name] = reason, still_serves(self.folders.published, extract.name)
+                missing[extract.name] = (
+                    reason,
+                    still_serves(self.folders.published, extract.name, target=self.folders.target),
+                )
         return Report(tuple(arrived), missing)
 
     def _reason(self, extract: Extract, stages: Sequence[str], failures: Mapping[str, str]) -> str:

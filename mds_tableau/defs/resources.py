@@ -22,7 +22,6 @@ from mds_tableau.tableau import (
     Published,
     Session,
     Token,
-    ensure_projects,
     publish,
     sign_in,
 )
@@ -118,8 +117,6 @@ class TableauServer(_RunScoped):
             else:
                 server, credentials = self._start_sandbox()
             self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
-            if not self.server:
-                ensure_projects(self._session, self.sandbox_projects)
         return self._session
 
     def publish(
@@ -163,6 +160,7 @@ class TableauServer(_RunScoped):
         config = SandboxConfig(
             data_dir=Path(self.sandbox_dir),
             tokens={token.name: token.value},
+            projects=tuple(self.sandbox_projects),
             public_url=self.sandbox_url,
         )
         sandbox = self._stack().enter_context(Sandbox(config, host="127.0.0.1", port=0))

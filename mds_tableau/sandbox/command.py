@@ -39,6 +39,13 @@ DEFAULT_DATA_DIR = Path("data/sandbox")
 )
 @click.option("--site", default="", help="contentUrl of a second site beside Default.")
 @click.option(
+    "--project",
+    "projects",
+    metavar="PATH",
+    multiple=True,
+    help="A project that it has, such as Retail/Daily; may be repeated.",
+)
+@click.option(
     "--user", "users", metavar="NAME:PASSWORD", multiple=True, help="A user; may be repeated."
 )
 @click.option(
@@ -74,6 +81,7 @@ def sandbox(
     port: int,
     data_dir: Path | None,
     site: str,
+    projects: tuple[str, ...],
     users: tuple[str, ...],
     tokens: tuple[str, ...],
     connected_apps: tuple[str, ...],
@@ -94,6 +102,7 @@ def sandbox(
         config = SandboxConfig(
             data_dir=data_dir or _default_data_dir(context),
             site=site,
+            projects=projects or _default_projects(context),
             users=passwords,
             tokens=dict(_split(tokens, 2, "--token")),
             connected_apps={
@@ -117,6 +126,13 @@ def _default_data_dir(context: click.Context) -> Path:
     if isinstance(context.obj, dict) and "sandbox_dir" in context.obj:
         return Path(context.obj["sandbox_dir"]())
     return DEFAULT_DATA_DIR
+
+
+def _default_projects(context: click.Context) -> tuple[str, ...]:
+    """Returns the projects that the surrounding program asks for, where there is one."""
+    if isinstance(context.obj, dict) and "sandbox_projects" in context.obj:
+        return tuple(context.obj["sandbox_projects"]())
+    return ()
 
 
 def _split(values: Sequence[str], count: int, option: str) -> Iterator[list[str]]:

@@ -43,6 +43,7 @@ class SandboxConfig:
         data_dir: Folder of everything it keeps; created when missing.
         site: contentUrl of the one site beside Default; "" means only Default.
         users: Password of each user; all are administrators.
+        projects: Paths of projects that each site has from the start, beside Default.
         tokens: Secret of each personal access token; they belong to the first user.
         connected_apps: Secret value of each (client id, secret id).
         api_version: The newest REST API version that it speaks.
@@ -60,6 +61,7 @@ class SandboxConfig:
 
     data_dir: Path
     site: str = ""
+    projects: tuple[str, ...] = ()
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     connected_apps: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)

@@ -210,26 +210,39 @@ class Store:
             self._add_site(db, content_url, owner)
 
     def _add_site(self, db: sqlite3.Connection, content_url: str, owner: str) -> None:
-        site_id, now = str(uuid.uuid4()), self.now()
+        site_id = str(uuid.uuid4())
         added = db.execute(
             "INSERT OR IGNORE INTO sites (id, name, content_url, content_url_key)"
             " VALUES (?, ?, ?, ?)",
             (site_id, content_url or "Default", content_url, content_url.casefold()),
         )
         if added.rowcount:
-            db.execute(
-                "INSERT INTO projects (id, site_id, parent_id, name, name_key, description,"
-                " content_permissions, owner_id, created_at, updated_at)"
-                " VALUES (?, ?, '', 'Default', 'default', ?, 'ManagedByOwner', ?, ?, ?)",
-                (
-                    str(uuid.uuid4()),
-                    site_id,
-                    "The default project that was automatically created by Tableau.",
-                    owner,
-                    now,
-                    now,
-                ),
-            )
+            about = "The default project that was automatically created by Tableau."
+            self._add_project(db, site_id, "", "Default", owner, about)
+        site = db.execute(
+            "SELECT id FROM sites WHERE content_url_key = ?", (content_url.casefold(),)
+        ).fetchone()["id"]
+        for path in self.config.projects:
+            parent = ""
+            for name in path.split("/"):
+                parent = self._add_project(db, site, parent, name.strip(), owner, "")
+
+    def _add_project(
+        self, db: sqlite3.Connection, site: str, parent: str, name: str, owner: str, about: str
+    ) -> str:
+        """Adds a project where there is none of that name; returns the id of the one there is."""
+        now = self.now()
+        db.execute(
+            "INSERT OR IGNORE INTO projects (id, site_id, parent_id, name, name_key, description,"
+            " content_permissions, owner_id, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'ManagedByOwner', ?, ?, ?)",
+            (str(uuid.uuid4()), site, parent, name, name.casefold(), about, owner, now, now),
+        )
+        found = db.execute(
+            "SELECT id FROM projects WHERE site_id = ? AND parent_id = ? AND name_key = ?",
+            (site, parent, name.casefold()),
+        ).fetchone()
+        return str(found["id"])
 
     def _tidy(self) -> None:
         """Removes what a process left behind that ended in the middle of something."""

@@ -5,7 +5,6 @@ real or the sandbox. Making extracts and knowing Dagster do not belong here.
 """
 
 from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
-from mds_tableau.tableau.projects import ensure_projects
 from mds_tableau.tableau.publish import Published, publish
 from mds_tableau.tableau.session import Session, sign_in
 
@@ -16,7 +15,6 @@ __all__ = [
     "Published",
     "Session",
     "Token",
-    "ensure_projects",
     "publish",
     "sign_in",
 ]

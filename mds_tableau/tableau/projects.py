@@ -1,15 +1,13 @@
-"""Finds a project by its path among all projects of the site, and makes those that are missing.
+"""Finds a project by its path, among all projects of the site.
 
-Names are compared as the server compares them, without regard to case. What goes into a project
-does not belong here.
+Names are compared as the server compares them, without regard to case. Creating projects does not
+belong here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from difflib import get_close_matches
 
 import tableauserverclient as TSC  # noqa: N812
-from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
 from mds_tableau.errors import ProjectNotFound
 from mds_tableau.tableau.failures import translated
@@ -45,33 +43,6 @@ def find_project(session: Session, path: str) -> Project:
         f"{', '.join(map(repr, suggestions))}. Create it there, or set TABLEAU_PROJECT or "
         "meta.tableau.project to one that exists."
     )
-
-
-def ensure_projects(session: Session, paths: Iterable[str]) -> None:
-    """Make the projects at these paths, with those above them, where there are none.
-
-    Raises:
-        PublishError: The server does not let the user make one.
-    """
-    for path in paths:
-        parts = [part.strip() for part in path.split("/")]
-        for depth in range(len(parts)):
-            here = "/".join(parts[: depth + 1])
-            ids = {tuple(_folded(p.path)): p.id for p in session.known_projects}
-            if tuple(_folded(here)) not in ids:
-                ids = {tuple(_folded(p.path)): p.id for p in _all_projects(session)}
-            if tuple(_folded(here)) not in ids:
-                parent = ids.get(tuple(_folded("/".join(parts[:depth]))))
-                _create(session, parts[depth], parent)
-
-
-def _create(session: Session, name: str, parent: str | None) -> None:
-    with translated(f"Creating the project '{name}'", session.server):
-        try:
-            session.client.projects.create(TSC.ProjectItem(name, parent_id=parent))
-        except ServerResponseError as error:
-            if str(error.code) != "409006":  # somebody else was faster
-                raise
 
 
 def _all_projects(session: Session) -> list[Project]:

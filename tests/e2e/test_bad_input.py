@@ -140,7 +140,7 @@ def test_server_that_is_not_there(place: Workplace) -> None:
 def test_extract_that_was_never_built(place: Workplace) -> None:
     """Publishing an extract that is not there says how to build it."""
     said = _refused(place, "key:tableau/daily_sales")["tableau__daily_sales"]
-    assert "--select '+tableau/daily_sales'" in said
+    assert "--select '*tableau/daily_sales'" in said
 
 
 def test_extract_that_changed_since_it_was_verified(place: Workplace) -> None:
