@@ -25,10 +25,10 @@ demo: $(STAMP) ## Run the main job on a real retailer's year, into the local san
 
 # the UI goes on with the data that the demo put in place, if it did
 dev: export MDS_RAW_DIR ?= $(if $(wildcard data/full/*.parquet),$(CURDIR)/data/full,$(CURDIR)/data/raw)
-dev: $(STAMP) ## Open the Dagster UI on http://127.0.0.1:3000
+dev: $(STAMP) ## Open the Dagster UI on port 3000 of this machine
 	$(BIN)/dagster dev -w workspace.yaml
 
-sandbox: $(STAMP) ## Serve the sandbox, with what was published, on http://127.0.0.1:8850
+sandbox: $(STAMP) ## Serve the sandbox, with what was published, on port 8850 of this machine
 	$(BIN)/mds-tableau sandbox
 
 test: $(STAMP) ## Run the tests

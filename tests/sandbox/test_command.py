@@ -1,5 +1,3 @@
-import datetime
-import ipaddress
 import re
 import signal
 import subprocess
@@ -12,12 +10,10 @@ import pytest
 import requests
 import tableauserverclient as TSC  # noqa: N812 - its documentation's name
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from mds_tableau.sandbox import Sandbox
 from mds_tableau.sandbox.command import sandbox as command
+from tests.certificates import self_signed
 
 
 @contextmanager
@@ -60,34 +56,7 @@ def running(*options: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
 @pytest.fixture(scope="session")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for this machine, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    files = (folder / "cert.pem", folder / "key.pem")
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_command_tells_how_to_sign_in(tmp_path: Path, publish: Callable[..., object]) -> None:
