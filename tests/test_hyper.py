@@ -44,7 +44,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> ParquetVersion:
     with duckdb.connect() as connection:
         connection.execute(
             "CREATE VIEW mart AS SELECT i, md5(i::VARCHAR) AS a, hash(i)::VARCHAR AS b "
-            "FROM range(1000000) AS r(i)"
+            "FROM range(3000000) AS r(i)"
         )
         return export_mart(
             connection,
@@ -466,6 +466,8 @@ def test_an_interrupt_reaches_a_conversion(
     export: Export, hyper: Hyper, large: ParquetVersion, folder: Path
 ) -> None:
     """Ctrl-C ends a COPY at once, leaves the old extract, and Hyper is fit for more."""
+    # whoever ran in this process before may have put a handler of his own in place
+    before_us = signal.signal(signal.SIGINT, signal.default_int_handler)
     old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
     before = tree(folder)
     with (
@@ -473,6 +475,7 @@ def test_an_interrupt_reaches_a_conversion(
         pytest.raises(KeyboardInterrupt),
     ):
         hyper.convert(large, extract="mart", folder=folder)
+    signal.signal(signal.SIGINT, before_us)
     assert tree(folder) == before
     assert read_extract(folder, "mart") == old
     assert hyper.convert(export("SELECT 2 AS a"), extract="mart", folder=folder).rows == 1
@@ -604,7 +607,7 @@ def test_an_extract_without_file_or_record_is_an_error(
     """What is not there whole is said to be missing, with the command that builds it."""
     hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
     (folder / missing).unlink()
-    message = r"There is no extract .*mart\.hyper\. Build it.*--select '\+tableau/mart'"
+    message = r"There is no extract .*mart\.hyper\. Build it.*--select '\*tableau/mart'"
     with pytest.raises(ExtractError, match=message):
         read_extract(folder, "mart")
 
