@@ -9,7 +9,7 @@ from functools import cache
 
 import dagster as dg
 
-from mds_tableau.defs.startup import spare_dbt
+from mds_tableau.defs.startup import spare_dbt, spare_the_end
 
 spare_dbt()
 
@@ -19,7 +19,9 @@ from mds_tableau.settings import load_settings  # noqa: E402
 
 @cache
 def _loaded() -> dg.Definitions:
-    return build_definitions(load_settings())
+    definitions = build_definitions(load_settings())
+    spare_the_end()
+    return definitions
 
 
 @dg.definitions
