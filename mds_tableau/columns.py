@@ -9,6 +9,7 @@ with DuckDB 2.0.0 and Hyper API 0.0.26963, and the tests repeat the measurement.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from mds_tableau.errors import UnsupportedColumn
@@ -121,6 +122,15 @@ def quote_identifier(name: str) -> str:
     "a ""b"" c"
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_path(path: Path) -> str:
+    """Return `path` as a quoted SQL text.
+
+    >>> print(quote_path(Path("it's.csv")))
+    'it''s.csv'
+    """
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 _DIRECT: Final = {

@@ -22,6 +22,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mds_tableau.columns import quote_path
 from mds_tableau.errors import SourceError
 from mds_tableau.files import read_json
 from mds_tableau.settings import Settings, child_environment
@@ -78,17 +79,13 @@ def place_data(folder: Path) -> int:
         if table in AS_CSV:
             with duckdb.connect() as connection:
                 connection.execute(
-                    f"COPY (SELECT * FROM {_literal(origin)}) "  # noqa: S608
-                    f"TO {_literal(beside)} ({_CSV_OPTIONS})"
+                    f"COPY (SELECT * FROM {quote_path(origin)}) "  # noqa: S608
+                    f"TO {quote_path(beside)} ({_CSV_OPTIONS})"
                 )
         else:
             shutil.copyfile(origin, beside)
         beside.replace(target)
     return sum(file.stat().st_size for file in folder.iterdir())
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def run_demo(settings: Settings, console: Console) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import duckdb
 
-from mds_tableau.columns import ColumnPlan, HyperType, plan_columns, quote_identifier
+from mds_tableau.columns import ColumnPlan, HyperType, plan_columns, quote_identifier, quote_path
 from mds_tableau.errors import ExportError
 from mds_tableau.files import read_json, remove, sha256, sole_writer, write_json
 
@@ -267,14 +267,14 @@ def _write(
     try:
         _check_values(connection, relation, plans, mart, file)
         wanted = _figures(connection, f"({select})", plans)
-        copy = f"COPY ({select}) TO {_literal(folder)} ({_COPY_OPTIONS})"
+        copy = f"COPY ({select}) TO {quote_path(folder)} ({_COPY_OPTIONS})"
         stats = connection.execute(copy).fetchall()
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         raise ExportError(_misfit(connection, relation, plans, mart, file, error)) from error
     parts = tuple(
         Part(Path(row[0]).name, row[1], row[2], sha256(folder / Path(row[0]).name)) for row in stats
     )
-    paths = ", ".join(_literal(folder / part.file) for part in parts)
+    paths = ", ".join(quote_path(folder / part.file) for part in parts)
     seen = _figures(connection, f"read_parquet([{paths}], hive_partitioning = false)", plans)
     if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
         raise ExportError(
@@ -405,7 +405,3 @@ def _write_manifest(
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
