@@ -9,10 +9,10 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev sandbox test check bench-overhead clean
+.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create the environment in .venv from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -43,6 +43,9 @@ check: $(STAMP) ## Check format, style, types, definitions and the dbt project
 
 bench-overhead: $(STAMP) ## Compare the whole job with a bare script and with Dagster's default executor
 	$(BIN)/python -m benchmarks.overhead
+
+bench-verification: $(STAMP) ## Compare export and convert with exact verification and without
+	$(BIN)/python -m benchmarks.verification
 
 clean: ## Remove everything that was derived, and the environment
 	rm -rf $(VENV) dbt_project/target dbt_project/logs

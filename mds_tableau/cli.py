@@ -58,4 +58,27 @@ def demo(ctx: click.Context) -> None:
     ctx.exit(run_demo(load_settings(), Console(width=None if sys.stdout.isatty() else 100)))
 
 
+@main.command()
+@click.option(
+    "--select", metavar="SELECTION", default="", help="Only these, in dbt's selection syntax."
+)
+@click.pass_context
+def plan(ctx: click.Context, select: str) -> None:
+    r"""Show what becomes of each column of each extract, and where it goes.
+
+    Reads the types of the marts as they were built last. Ends with exit code 1 when an extract
+    would be refused.
+
+    \b
+    Example:
+      mds-tableau plan --select fct_sales
+    """
+    # as above: this loads dbt and DuckDB
+    from mds_tableau.plan_command import show_plan
+
+    ctx.exit(
+        show_plan(load_settings(), select, Console(width=None if sys.stdout.isatty() else 160))
+    )
+
+
 main.add_command(sandbox)

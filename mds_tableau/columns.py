@@ -1,9 +1,7 @@
-"""Decides, for each DuckDB type, what a column becomes in Parquet and in a Hyper extract.
+"""What becomes of one column on its way from a mart to Parquet and into a Hyper extract.
 
-The decision is static by type and never looks at the data, so that today's run and tomorrow's give
-the same schema. Checks of values and per-column opt-ins will join the plan here; writing files
-does not belong here. Facts: the types that Hyper reads from Parquet without loss were measured
-with DuckDB 2.0.0 and Hyper API 0.0.26963, and the tests repeat the measurement.
+The words that the stages share: types of an extract, the plan of a column, and quoting. Which plan
+a DuckDB type gets is decided in `column_types`; running the checks of a plan belongs to `values`.
 """
 
 import re
@@ -12,30 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mds_tableau.errors import UnsupportedColumn
-
 BASE_FILE_VERSION: Final = 2
 """Hyper file version that every supported Tableau opens."""
 
 WIDE_NUMERIC_FILE_VERSION: Final = 3
-"""Hyper file version needed by NUMERIC of more than 18 digits (Tableau 2022.4.1, Server 2023.1)."""
+"""Hyper file version needed by NUMERIC of more than 18 digits."""
 
+OLDEST_TABLEAU: Final = {
+    BASE_FILE_VERSION: "Tableau 2020.4.15, 2021.1.12 or 2022.1.2",
+    WIDE_NUMERIC_FILE_VERSION: "Tableau Desktop 2022.4.1, Server 2023.1, Prep 2022.4.1",
+}
+"""Oldest products that open a file version, as Tableau documents them."""
 
-_HYPER_TYPES: Final = frozenset(
-    [
-        "BOOL",
-        "SMALL_INT",
-        "INT",
-        "BIG_INT",
-        "DOUBLE",
-        "NUMERIC",
-        "TEXT",
-        "DATE",
-        "TIME",
-        "TIMESTAMP",
-        "TIMESTAMP_TZ",
-    ]
-)
+# Each type of an extract, with the DuckDB type in which its values are compared: the widest that
+# all DuckDB types that become it fit into without a change.
+_COMPARED_AS: Final = {
+    "BOOL": "BOOLEAN",
+    "SMALL_INT": "SMALLINT",
+    "INT": "INTEGER",
+    "BIG_INT": "BIGINT",
+    "DOUBLE": "DOUBLE",
+    "NUMERIC": "DECIMAL",
+    "TEXT": "VARCHAR",
+    "DATE": "DATE",
+    "TIME": "TIME",
+    "TIMESTAMP": "TIMESTAMP",
+    "TIMESTAMP_TZ": "TIMESTAMPTZ",
+    "GEOGRAPHY": "VARCHAR",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class HyperType:
 
     Attributes:
         name: `BOOL`, `SMALL_INT`, `INT`, `BIG_INT`, `DOUBLE`, `NUMERIC`, `TEXT`, `DATE`, `TIME`,
-            `TIMESTAMP` or `TIMESTAMP_TZ`.
+            `TIMESTAMP`, `TIMESTAMP_TZ` or `GEOGRAPHY`.
         precision: Digits in all, of a NUMERIC.
         scale: Digits after the point, of a NUMERIC.
     """
@@ -70,7 +72,7 @@ class HyperType:
         """
         found = re.fullmatch(r"([A-Z_]+)(?:\((\d+),(\d+)\))?", text)
         is_numeric = text.startswith("NUMERIC")
-        if found is None or found[1] not in _HYPER_TYPES or is_numeric != bool(found[2]):
+        if found is None or found[1] not in _COMPARED_AS or is_numeric != bool(found[2]):
             raise ValueError(f"{text!r} is not a type of an extract")
         return cls(found[1], *(int(digits) for digits in found.groups()[1:] if digits))
 
@@ -80,6 +82,29 @@ class HyperType:
         wide = self.name == "NUMERIC" and (self.precision or 0) > 18
         return WIDE_NUMERIC_FILE_VERSION if wide else BASE_FILE_VERSION
 
+    @property
+    def compared_as(self) -> str:
+        """DuckDB type in which values of this type are compared between two stages."""
+        digits = f"({self.precision},{self.scale})" if self.name == "NUMERIC" else ""
+        return _COMPARED_AS[self.name] + digits
+
+
+@dataclass(frozen=True)
+class Check:
+    """A look at the values of a column before they are exported.
+
+    Attributes:
+        condition: SQL that is true for an offending row.
+        what: What is wrong with the rows, such as `are infinite`.
+        remedy: What to do about it, in whole sentences; "" for nothing.
+        stops: Whether an offending row stops the export; if not, it is a warning.
+    """
+
+    condition: str
+    what: str
+    remedy: str = ""
+    stops: bool = True
+
 
 @dataclass(frozen=True)
 class ColumnPlan:
@@ -88,31 +113,76 @@ class ColumnPlan:
     Attributes:
         name: Its name, the same in the mart, in Parquet and in the extract.
         duckdb_type: Its type in the mart, as DuckDB's DESCRIBE prints it.
-        cast: DuckDB type that the export casts it to; None when it is exported as it is. The
-            cast is a checked one: a value that does not fit fails the export.
+        expression: SQL of the value that is exported.
+        cast: What the expression does, in short; "" when the column is exported as it is.
+        export_type: DuckDB type of the expression.
         hyper_type: Its type in the extract.
+        checks: What is looked at before the export.
+        loses: What the extract does not keep of it; "" for nothing.
     """
 
     name: str
     duckdb_type: str
-    cast: str | None
+    expression: str
+    cast: str
+    export_type: str
     hyper_type: HyperType
+    checks: tuple[Check, ...] = ()
+    loses: str = ""
 
     @property
-    def bad_value(self) -> str | None:
-        """SQL condition that is true for a value that would change on its way; None for none.
-
-        Hyper reads an infinite timestamp as the year 294247, without a word.
-        """
-        if self.hyper_type.name in {"DATE", "TIMESTAMP", "TIMESTAMP_TZ"}:
-            return f"NOT isfinite({quote_identifier(self.name)})"
-        return None
-
-    @property
-    def expression(self) -> str:
+    def selected(self) -> str:
         """SQL that the export selects for this column."""
         quoted = quote_identifier(self.name)
-        return f"CAST({quoted} AS {self.cast}) AS {quoted}" if self.cast else quoted
+        return self.expression if self.expression == quoted else f"{self.expression} AS {quoted}"
+
+    @property
+    def parquet_type(self) -> str:
+        """Physical and logical type that DuckDB writes for the expression."""
+        return parquet_type(self.export_type)
+
+    @property
+    def note(self) -> str:
+        """What is lost and what is checked, in words."""
+        stops = [check.what for check in self.checks if check.stops]
+        warns = [check.what for check in self.checks if not check.stops]
+        parts = [
+            f"loses {self.loses}" if self.loses else "",
+            f"refused: rows that {' or '.join(stops)}" if stops else "",
+            f"counted: rows that {' or '.join(warns)}" if warns else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+_PARQUET: Final = {
+    "BOOLEAN": "BOOLEAN",
+    "TINYINT": "INT32 (INT_8)",
+    "SMALLINT": "INT32 (INT_16)",
+    "UTINYINT": "INT32 (UINT_8)",
+    "USMALLINT": "INT32 (UINT_16)",
+    "INTEGER": "INT32 (INT_32)",
+    "UINTEGER": "INT32 (UINT_32)",
+    "BIGINT": "INT64 (INT_64)",
+    "DOUBLE": "DOUBLE",
+    "VARCHAR": "BYTE_ARRAY (UTF8)",
+    "DATE": "INT32 (DATE)",
+    "TIME": "INT64 (TIME_MICROS)",
+    "TIMESTAMP": "INT64 (TIMESTAMP_MICROS)",
+    "TIMESTAMP WITH TIME ZONE": "INT64 (TIMESTAMP_MICROS, UTC)",
+}
+
+
+def parquet_type(export_type: str) -> str:
+    """Return the physical and converted type that DuckDB 2.0 writes for a DuckDB type.
+
+    >>> parquet_type("DECIMAL(12,2)")
+    'INT64 (DECIMAL)'
+    """
+    if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", export_type):
+        digits = int(found[1])
+        physical = "INT32" if digits <= 9 else "INT64" if digits <= 18 else "FIXED_LEN_BYTE_ARRAY"
+        return f"{physical} (DECIMAL)"
+    return _PARQUET[export_type]
 
 
 def quote_identifier(name: str) -> str:
@@ -124,133 +194,22 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_text(text: str) -> str:
+    """Return `text` as a quoted SQL text.
+
+    >>> print(quote_text("it's"))
+    'it''s'
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def quote_path(path: Path) -> str:
     """Return `path` as a quoted SQL text.
 
     >>> print(quote_path(Path("it's.csv")))
     'it''s.csv'
     """
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-_DIRECT: Final = {
-    "BOOLEAN": "BOOL",
-    "TINYINT": "SMALL_INT",
-    "SMALLINT": "SMALL_INT",
-    "UTINYINT": "SMALL_INT",
-    "INTEGER": "INT",
-    "USMALLINT": "INT",
-    "BIGINT": "BIG_INT",
-    "UINTEGER": "BIG_INT",
-    "DOUBLE": "DOUBLE",
-    "VARCHAR": "TEXT",
-    "DATE": "DATE",
-    "TIME": "TIME",
-    "TIMESTAMP": "TIMESTAMP",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_TZ",
-}
-
-_CAST: Final = {
-    # DuckDB writes the 128-bit integers to Parquet as DOUBLE, silently
-    "HUGEINT": ("BIGINT", HyperType("BIG_INT")),
-    "UHUGEINT": ("DECIMAL(38,0)", HyperType("NUMERIC", 38, 0)),
-    # Hyper cannot read unsigned 64-bit integers
-    "UBIGINT": ("DECIMAL(20,0)", HyperType("NUMERIC", 20, 0)),
-    "BIGNUM": ("VARCHAR", HyperType("TEXT")),
-    # Hyper sums a REAL in 32 bits, and needs file version 4 for it
-    "FLOAT": ("DOUBLE", HyperType("DOUBLE")),
-    # DuckDB hashes an ENUM otherwise than its text, which the comparison would take for a change
-    "ENUM": ("VARCHAR", HyperType("TEXT")),
-    "BIT": ("VARCHAR", HyperType("TEXT")),
-    "UUID": ("VARCHAR", HyperType("TEXT")),
-    "TYPE": ("VARCHAR", HyperType("TEXT")),
-    "JSON": ("VARCHAR", HyperType("TEXT")),
-    "TIMESTAMP_S": ("TIMESTAMP", HyperType("TIMESTAMP")),
-    "TIMESTAMP_MS": ("TIMESTAMP", HyperType("TIMESTAMP")),
-    # Hyper cannot read nanosecond times and drops the offset of a TIMETZ
-    "TIME_NS": ("VARCHAR", HyperType("TEXT")),
-    "TIME WITH TIME ZONE": ("VARCHAR", HyperType("TEXT")),
-}
-
-_NESTED_REMEDY = (
-    "Convert it in the model, for example CAST(to_json({column}) AS VARCHAR) or one column for "
-    "each part, or leave it out"
-)
-_NANOSECOND_REMEDY = (
-    "Hyper cuts nanoseconds off without a word. Decide in the model: "
-    "CAST({column} AS TIMESTAMP) rounds to microseconds, CAST({column} AS VARCHAR) keeps them"
-)
-_REFUSED: Final = {
-    "BLOB": "Leave it out, or convert it in the model: hex({column}) or base64({column})",
-    "GEOMETRY": "Leave it out, or export its text from the model: ST_AsText({column})",
-    "INTERVAL": (
-        "Tableau has no such type. Convert it in the model: epoch_us({column}) for microseconds, "
-        "epoch({column}) for seconds, or CAST({column} AS VARCHAR)"
-    ),
-    "STRUCT": _NESTED_REMEDY,
-    "MAP": _NESTED_REMEDY,
-    "UNION": _NESTED_REMEDY,
-    "VARIANT": _NESTED_REMEDY,
-    "TIMESTAMP_NS": _NANOSECOND_REMEDY,
-    "TIMESTAMPTZ_NS": _NANOSECOND_REMEDY.replace("AS TIMESTAMP)", "AS TIMESTAMPTZ)"),
-    '"NULL"': "It has no type at all. Give it one in the model: CAST(NULL AS VARCHAR)",
-}
-
-
-def _plan(name: str, duckdb_type: str) -> ColumnPlan | str:
-    """Plan one column; a string is the remedy for a refused one."""
-    if duckdb_type.endswith("]"):
-        return _NESTED_REMEDY
-    base = duckdb_type.partition("(")[0]
-    if base == "DECIMAL" and (found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", duckdb_type)):
-        numeric = HyperType("NUMERIC", int(found[1]), int(found[2]))
-        return ColumnPlan(name, duckdb_type, None, numeric)
-    if base in _DIRECT:
-        return ColumnPlan(name, duckdb_type, None, HyperType(_DIRECT[base]))
-    if base in _CAST:
-        cast, hyper_type = _CAST[base]
-        return ColumnPlan(name, duckdb_type, cast, hyper_type)
-    return _REFUSED.get(
-        base, "Cast it in the model to a type that the README lists, or leave it out"
-    )
-
-
-def plan_columns(
-    described: Iterable[tuple[str, str]], *, mart: str, file: str
-) -> tuple[ColumnPlan, ...]:
-    """Return the plan for each column of a mart, in the mart's order.
-
-    Args:
-        described: Name and DuckDB type of each column, as DESCRIBE gives them.
-        mart: Name of the mart, for the message.
-        file: Path of the model's SQL file, for the message.
-
-    Raises:
-        UnsupportedColumn: At least one column has a type that an extract cannot hold; names all
-            of them with what to write instead.
-
-    >>> [plan] = plan_columns([("total", "HUGEINT")], mart="daily", file="daily.sql")
-    >>> plan.expression, str(plan.hyper_type)
-    ('CAST("total" AS BIGINT) AS "total"', 'BIG_INT')
-    """
-    plans: list[ColumnPlan] = []
-    refused: dict[str, str] = {}
-    for name, duckdb_type in described:
-        plan = _plan(name, duckdb_type)
-        if isinstance(plan, ColumnPlan):
-            plans.append(plan)
-        else:
-            remedy = plan.replace("{column}", quote_identifier(name))
-            refused[name] = (
-                f"column '{name}' has type {duckdb_type}, which a Hyper extract cannot hold. "
-                f"{remedy}."
-            )
-    if refused:
-        lines = "".join(f"\n- {line}" for line in refused.values())
-        raise UnsupportedColumn(
-            f"Cannot export mart '{mart}' ({file}):{lines}", mart=mart, columns=tuple(refused)
-        )
-    return tuple(plans)
+    return quote_text(str(path))
 
 
 def file_version(columns: Iterable[tuple[str, HyperType]]) -> tuple[int, tuple[str, ...]]:

@@ -27,7 +27,7 @@ class ManifestError(Terminal):
 
 
 class MartConfigError(Terminal):
-    """`meta.tableau` in the dbt project is not valid; all problems are listed together."""
+    """Names or `meta.tableau` in the dbt project are not valid; all are listed together."""
 
 
 class SourceError(Terminal):
@@ -76,9 +76,57 @@ class ProjectNotFound(Terminal):
     """No project, or more than one, is found at the path asked for."""
 
 
+class EmptyExtract(Terminal):
+    """An extract without rows is not published, because its model does not say that it may be."""
+
+
+class RowsFell(Terminal):
+    """An extract is not published, because it lost more of its rows than may be lost at once."""
+
+
 class PublishError(Terminal):
     """The server refused the extract, or does not hold what was sent."""
 
 
 class SandboxError(Terminal):
     """The sandbox server could not start."""
+
+
+class NotPermitted(PublishError):
+    """The user may not do what was asked for there."""
+
+
+class Conflict(PublishError):
+    """Something of that name is there already, or is just being worked on."""
+
+
+class ExtractRefused(PublishError):
+    """The server could not read the extract, or not put it in place of the one it has."""
+
+
+class TooLarge(PublishError):
+    """The server, or a proxy before it, takes no request of that size."""
+
+
+class SessionEnded(Transient):
+    """The server does not know the session any more; nothing was done with the request."""
+
+
+class UploadLost(Transient):
+    """The server does not know an upload any more, so it has to be sent again."""
+
+
+class RateLimited(Transient):
+    """The server has had too many requests and wants to be left alone for a while."""
+
+
+class ServerFailed(ServerUnreachable):
+    """The server, or what stands before it, answered 500 or above; what it did is not known."""
+
+
+class TimedOut(ServerUnreachable):
+    """The server was silent for too long; what it did is not known."""
+
+
+class ConnectionBlocked(Terminal):
+    """A certificate or a proxy stands in the way, which waiting does not change."""

@@ -5,13 +5,17 @@ rules of `meta.tableau` are checked here, all problems of a project together; re
 resolving the dbt selection and publishing do not belong here.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from mds_tableau.column_options import ColumnOptions, parse_options
 from mds_tableau.errors import ManifestError, MartConfigError
 from mds_tableau.manifest import Manifest, Mart
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Extract:
         project: Path of the project on the server, such as `Retail/Daily`.
         description: Description of the datasource, or "" for none.
         publish: Whether it goes to the server; if not, it ends as a `.hyper`.
+        allow_empty: Whether it may be published without rows.
+        max_row_fall: Largest share of its rows that it may lose in one publish; None when the
+            model leaves it to the setting.
+        options: What is asked for its columns, by name as the dbt project writes it.
     """
 
     name: str
@@ -33,6 +41,9 @@ class Extract:
     project: str
     description: str
     publish: bool
+    allow_empty: bool = False
+    max_row_fall: float | None = None
+    options: Mapping[str, ColumnOptions] = field(default_factory=dict)
 
 
 def _text(value: object) -> str | None:
@@ -49,13 +60,26 @@ def _flag(value: object) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
 
+def _share(value: object) -> str | None:
+    # for Python true is 1; the comparison is false for NaN too
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return None
+    return "a number from 0 to 1, such as 0.5; 1 lets every fall through"
+
+
 ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "datasource": _text,
     "description": _text,
     "project": _path,
     "publish": _flag,
+    "allow_empty": _flag,
+    "max_row_fall": _share,
 }
 """The keys of `meta.tableau`, each with a check that says what is expected of a bad value."""
+
+_LONGEST_NAME: Final = 200
+"""Bytes. File systems take names of 255, and a half-written file adds up to 31 to its extract's:
+`..NAME.PID.tmp.json.PID.tmp`."""
 
 
 def plan_extracts(
@@ -70,25 +94,32 @@ def plan_extracts(
         project: Path of the default project on the server.
 
     Raises:
-        MartConfigError: Some `meta.tableau` is not valid, two extracts share a name, or two share
-            a place on the server. Names every problem with its file.
+        MartConfigError: Some `meta.tableau` is not valid, a name cannot be that of an extract, two
+            extracts share a name, or two share a place on the server. Names every problem with
+            its file.
         ManifestError: Nothing is selected.
     """
     problems = [
         problem
         for mart in sorted(manifest.marts.values(), key=lambda mart: mart.unique_id)
-        for problem in _meta_problems(mart)
+        for problem in (*_meta_problems(mart), *_column_problems(mart))
     ]
-    extracts: list[Extract] = []
-    if not problems:
-        marts = [mart for key, mart in sorted(manifest.marts.items()) if key in selected]
-        exported = [mart for mart in marts if mart.meta.get("tableau") is not False]
+    exported = [
+        mart
+        for key, mart in sorted(manifest.marts.items())
         # an ephemeral model is no relation: there is nothing to read from it
-        extracts = [_extract(m, project) for m in exported if m.materialized != "ephemeral"]
-        problems = [*_same_name(extracts), *_same_place(extracts)]
+        if key in selected and _may_be_exported(mart) and mart.materialized != "ephemeral"
+    ]
+    extracts = [] if problems else [_extract(mart, project) for mart in exported]
+    problems += [
+        *(problem for mart in exported for problem in _name_problems(mart)),
+        *_same_name(exported),
+        *_same_step(exported),
+        *_same_place(extracts),
+    ]
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
-        raise MartConfigError(f"meta.tableau of the dbt project is not valid:{lines}")
+        raise MartConfigError(f"The dbt project cannot be exported as it is:{lines}")
     if not extracts:
         raise ManifestError(
             f"The dbt selection {selection!r} names no model of the dbt project "
@@ -108,12 +139,34 @@ def _extract(mart: Mart, default_project: str) -> Extract:
         project=given.get("project", default_project),
         description=given.get("description", mart.description),
         publish=given.get("publish", True),
+        allow_empty=given.get("allow_empty", False),
+        max_row_fall=given.get("max_row_fall"),
+        options={
+            name: options
+            for name, options in _column_options(mart)
+            if isinstance(options, ColumnOptions)
+        },
     )
+
+
+def step_name(stage: str, extract: str) -> str:
+    """Return the name that Dagster gives to the step of the asset `stage/extract`.
+
+    >>> step_name("tableau", "daily-sales")
+    'tableau__daily_sales'
+    """
+    # nothing of Dagster is imported here: a test holds this to what Dagster does
+    return f"{stage}__{extract}".replace("-", "_").replace(".", "_")
+
+
+def _may_be_exported(mart: Mart) -> bool:
+    return mart.meta.get("tableau") is not False
 
 
 def _meta_problems(mart: Mart) -> Iterator[str]:
     meta = mart.meta.get("tableau")
-    where = f"'{mart.name}' ({mart.file})"
+    # it may stand in either, and in dbt_project.yml too: the manifest does not tell
+    where = f"'{mart.name}' ({', '.join(filter(None, (mart.yaml, mart.file)))})"
     if meta is None or meta is False:
         return
     if not isinstance(meta, Mapping | bool):
@@ -140,13 +193,56 @@ def _meta_problems(mart: Mart) -> Iterator[str]:
             yield f"meta.tableau.{key} of {where} is {value!r}. It must be {expected}."
 
 
-def _same_name(extracts: list[Extract]) -> Iterator[str]:
-    # file systems and asset keys may not tell upper from lower case
-    for name, same in _grouped(extracts, lambda extract: extract.name.casefold()).items():
+def _column_options(mart: Mart) -> Iterator[tuple[str, ColumnOptions | list[str]]]:
+    for column in mart.columns:
+        if "tableau" in column.meta:
+            where = f"column '{column.name}' of '{mart.name}' ({mart.yaml or mart.file})"
+            yield column.name, parse_options(column.meta["tableau"], where=where)
+
+
+def _column_problems(mart: Mart) -> Iterator[str]:
+    if _may_be_exported(mart):
+        for _, options in _column_options(mart):
+            yield from options if isinstance(options, list) else ()
+
+
+def _name_problems(mart: Mart) -> Iterator[str]:
+    # what Dagster takes for a step, and what step_name() makes of the others
+    refused = sorted(set(re.sub(r"[A-Za-z0-9_.-]", "", mart.name)))
+    if refused:
         yield (
-            f"{len(same)} models share the extract name '{name}': {_files(same)}. Rename one, or "
+            f"'{mart.name}' ({mart.file}) has {', '.join(map(repr, refused))} in its name, and "
+            "Dagster can make no asset of that. Rename the model, with letters of ASCII, digits, "
+            "'_', '-' and '.' only; an alias does not help, as extracts are named after the model."
+        )
+    length = len(mart.name.encode())
+    if length > _LONGEST_NAME:
+        yield (
+            f"'{mart.name}' ({mart.file}) has a name of {length} bytes, too long for the files of "
+            f"an extract, which take {_LONGEST_NAME}. Rename the model; an alias does not help, as "
+            "extracts are named after the model."
+        )
+
+
+def _same_name(marts: list[Mart]) -> Iterator[str]:
+    # file systems and asset keys may not tell upper from lower case
+    for name, same in _grouped(marts, lambda mart: mart.name.casefold()).items():
+        yield (
+            f"{len(same)} models share the extract name '{name}': {_sql(same)}. Rename one, or "
             "set meta.tableau: false on all but one."
         )
+
+
+def _same_step(marts: list[Mart]) -> Iterator[str]:
+    for same in _grouped(marts, lambda mart: step_name("hyper", mart.name)).values():
+        # those of one name are told already
+        if len({mart.name.casefold() for mart in same}) > 1:
+            names = ", ".join(f"'{mart.name}'" for mart in same)
+            yield (
+                f"{len(same)} models differ only in '-', '.' and '_', which Dagster takes for the "
+                f"same: {names} ({_sql(same)}). Rename all but one; an alias does not help, as "
+                "extracts are named after the model."
+            )
 
 
 def _same_place(extracts: list[Extract]) -> Iterator[str]:
@@ -156,7 +252,8 @@ def _same_place(extracts: list[Extract]) -> Iterator[str]:
     for same in places.values():
         yield (
             f"{len(same)} extracts go to the datasource '{same[0].datasource}' in the project "
-            f"'{same[0].project}': {_files(same)}. Give each a datasource or a project of its own."
+            f"'{same[0].project}': {_sql([extract.marts[0] for extract in same])}. Give each a "
+            "datasource or a project of its own."
         )
 
 
@@ -165,15 +262,15 @@ def _place(extract: Extract) -> str:
     return f"{project}\0{extract.datasource.strip()}".casefold()
 
 
-def _grouped(extracts: list[Extract], key: Callable[[Extract], str]) -> Mapping[str, list[Extract]]:
-    groups: dict[str, list[Extract]] = {}
-    for extract in extracts:
-        groups.setdefault(key(extract), []).append(extract)
+def _grouped(items: Sequence[_T], key: Callable[[_T], str]) -> Mapping[str, list[_T]]:
+    groups: dict[str, list[_T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return {name: same for name, same in groups.items() if len(same) > 1}
 
 
-def _files(extracts: list[Extract]) -> str:
-    return ", ".join(extract.marts[0].file for extract in extracts)
+def _sql(marts: Sequence[Mart]) -> str:
+    return ", ".join(mart.file for mart in marts)
 
 
 def _folders(manifest: Manifest) -> str:

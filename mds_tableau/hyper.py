@@ -1,74 +1,57 @@
-"""Makes a `.hyper` out of Parquet with Hyper's own COPY, and checks it by asking Hyper.
+"""Makes a `.hyper` out of Parquet with Hyper's own COPY, and has Hyper tell what it holds.
 
 The only module that talks to Hyper. It reads Parquet and nothing else, so whoever wrote the Parquet
-may be any engine; what becomes of a column is decided in `columns`, and publishing the result does
-not belong here.
+may be any engine; what becomes of a column is decided in `column_types`, what Hyper holds is
+compared in `verify`, and publishing the result does not belong here.
 """
 
 import os
 import re
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import duckdb
+import tableauhyperapi
 from tableauhyperapi import (
     Connection,
     HyperException,
     HyperProcess,
-    SqlType,
-    TableDefinition,
-    TableName,
     Telemetry,
-    escape_name,
-    escape_string_literal,
 )
 
-from mds_tableau.columns import HyperType, file_version
+from mds_tableau import hyper_sql
+from mds_tableau.columns import file_version
 from mds_tableau.errors import ExtractError
-from mds_tableau.files import read_json, remove, sha256, sole_writer, write_json
+from mds_tableau.extract_file import ExtractFile, record_path, write_record
+from mds_tableau.figures import Figures
+from mds_tableau.files import remove, sha256, sole_writer
+from mds_tableau.hyper_sql import Columns
 from mds_tableau.parquet import ParquetVersion
+from mds_tableau.parts import check_parts
+from mds_tableau.verify import (
+    Comparison,
+    Level,
+    VerificationFailed,
+    check_foreign_values,
+    compare_counts,
+    compare_values,
+)
 
-TABLE: Final = TableName("Extract", "Extract")
-"""The one table of an extract; servers up to 2019.4 accept no other name."""
-
+_EXAMPLE_LENGTH: Final = 60
 _FILE_MODE: Final = 0o644
-
-
-@dataclass(frozen=True)
-class ExtractFile:
-    """A `.hyper` and what was verified about it when it was made; kept beside it as JSON.
-
-    Attributes:
-        extract: Name of the extract.
-        path: The `.hyper`.
-        rows: Rows in it, counted by Hyper.
-        columns: Name and type of each column, in order.
-        bytes: Its size.
-        sha256: Digest of its bytes.
-        file_version: Hyper file version.
-        raised_by: Columns that raised the version above the base.
-        fingerprint: That of the Parquet version it was made from.
-        seconds: Wall time of the conversion.
-        created_at: When it was complete, UTC, ISO 8601.
-    """
-
-    extract: str
-    path: Path
-    rows: int
-    columns: tuple[tuple[str, HyperType], ...]
-    bytes: int
-    sha256: str
-    file_version: int
-    raised_by: tuple[str, ...]
-    fingerprint: str
-    seconds: float
-    created_at: str
+_HYPERD: Final = (
+    Path(tableauhyperapi.__file__).parent
+    / "bin"
+    / "hyper"
+    / ("hyperd.exe" if os.name == "nt" else "hyperd")
+)
 
 
 class Hyper:
@@ -118,16 +101,24 @@ class Hyper:
             return Connection(self._process.endpoint)
         return Connection(self._process.endpoint, str(database))
 
-    def convert(self, version: ParquetVersion, *, extract: str, folder: Path) -> ExtractFile:
+    def convert(
+        self, version: ParquetVersion, *, extract: str, folder: Path, verify: Level = "exact"
+    ) -> ExtractFile:
         """Make `<folder>/<extract>.hyper` of a Parquet version and return what was verified.
 
-        Rows, and values of each column, are compared between the manifest and the extract as
-        Hyper counts them. The file that was there stays until the new one is verified; on any
-        failure it stays as it is, byte for byte, and nothing else is left.
+        The file that was there stays until the new one is verified; on any failure it stays as it
+        is, byte for byte, and nothing else is left.
+
+        Args:
+            version: The Parquet.
+            extract: Name of the extract.
+            folder: Where extracts are.
+            verify: `exact` compares every value with the mart, and has Hyper validate the file;
+                `rows` compares rows and values of each column as Hyper counts them.
 
         Raises:
-            ExtractError: Hyper refuses the Parquet, the disk is full, Hyper died, or what Hyper
-                holds differs from the manifest.
+            VerificationFailed: What Hyper holds differs from the mart.
+            ExtractError: Hyper refuses the Parquet, the disk is full, or Hyper died.
         """
         started = time.perf_counter()
         target = folder.absolute() / f"{extract}.hyper"
@@ -139,99 +130,166 @@ class Hyper:
             columns = tuple((column.name, column.hyper_type) for column in version.columns)
             needed, raised_by = file_version(columns)
             try:
-                _check_parts(version)
-                rows = self._build(version, beside, columns, needed)
-                # Hyper makes files that only the owner and his group can read
-                beside.chmod(_FILE_MODE)
-                with beside.open("rb+") as file:
-                    os.fsync(file.fileno())
+                check_parts(version)
+                warnings = check_foreign_values(version)
+                comparison = self._build(version, beside, columns, needed, verify)
+                with ThreadPoolExecutor(1, thread_name_prefix="hyper") as pool:
+                    # beside the comparison, which leaves it half of a core
+                    digest = pool.submit(_completed, beside, verify)
+                    if verify == "exact" and comparison.is_equal:
+                        comparison = _compared(version, columns, beside)
+                    _refuse_difference(version, comparison)
+                    completed = digest.result()
+                figures = comparison.seen
                 made = ExtractFile(
                     extract=extract,
                     path=target,
-                    rows=rows,
+                    rows=figures.rows,
                     columns=columns,
+                    not_null=figures.not_null,
+                    row_hash=figures.row_hash,
                     bytes=beside.stat().st_size,
-                    sha256=sha256(beside),
+                    sha256=completed,
                     file_version=needed,
                     raised_by=raised_by,
                     fingerprint=version.fingerprint,
                     seconds=round(time.perf_counter() - started, 3),
                     created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    warnings=warnings,
                 )
-                _write_record(made, record)
+                write_record(made, record)
                 # a record without its file is noticed, and so is a file without its record
-                record.replace(_record_path(target))
+                record.replace(record_path(target))
                 beside.replace(target)
             except HyperException as error:
                 raise ExtractError(
                     f"Cannot convert extract '{extract}' from {version.folder}: "
                     f"{_main_message(error)}"
                 ) from error
+            except duckdb.Error as error:
+                raise ExtractError(
+                    f"Cannot compare extract '{extract}' with the mart: {error}"
+                ) from error
             except OSError as error:
                 raise ExtractError(f"Cannot write extract '{extract}': {error}") from error
             finally:
-                remove(beside)
-                remove(record)
+                for path in (beside, record, *_written_back(beside)):
+                    remove(path)
         return made
 
     def _build(
         self,
         version: ParquetVersion,
         path: Path,
-        columns: tuple[tuple[str, HyperType], ...],
+        columns: Columns,
         needed: int,
-    ) -> int:
+        verify: Level,
+    ) -> Comparison:
+        """Make the file and compare what Hyper counts in it; have it written back for `exact`."""
         with self.connect() as connection:
-            # one process serves all file versions: the version is an option of the database
-            connection.execute_command(
-                f"CREATE DATABASE {escape_name(str(path))} WITH VERSION {needed}"
-            )
-        # nullable throughout: whether DuckDB marks a Parquet column REQUIRED depends on the data
-        definition = TableDefinition(
-            TABLE, [TableDefinition.Column(name, _sql_type(t)) for name, t in columns]
-        )
+            connection.execute_command(hyper_sql.creating(path, needed))
         with self.connect(path) as connection:
-            connection.catalog.create_schema(TABLE.schema_name)
-            connection.catalog.create_table(definition)
-            sources = ", ".join(escape_string_literal(str(part)) for part in version.paths)
-            # COPY matches columns by name; INSERT ... SELECT would match them by position
-            copied = _cancellable(
-                connection, f"COPY {TABLE} FROM ARRAY[{sources}] WITH (FORMAT => 'parquet')"
-            )
-            counts = ", ".join(f"COUNT({escape_name(name)})" for name, _ in columns)
-            [row] = connection.execute_list_query(f"SELECT COUNT(*), {counts} FROM {TABLE}")  # noqa: S608
-        _compare(version, copied, row)
-        return int(row[0])
+            connection.execute_command(f"CREATE SCHEMA {hyper_sql.SCHEMA}")
+            connection.execute_command(hyper_sql.declaring(columns))
+            try:
+                copied = _cancellable(connection, hyper_sql.loading(version.paths, columns))
+            except HyperException as error:
+                _refuse_geographies(connection, version, columns, _main_message(error))
+                raise
+            counted = _counted(connection, columns)
+            comparison = compare_counts(version, columns, counted)
+            if copied != counted.rows:
+                raise ExtractError(
+                    f"Hyper reported {copied or 0:,} rows when it loaded mart '{version.mart}', "
+                    f"and counts {counted.rows:,} now. Nothing was kept of it; run it again."
+                )
+            if verify == "exact" and comparison.is_equal:
+                back, read = _written_back(path)
+                _cancellable(connection, hyper_sql.writing_back(columns, back))
+                if hyper_sql.has_geography(columns):
+                    _cancellable(connection, hyper_sql.writing_read(version.paths, columns, read))
+        return comparison
 
 
-def read_extract(folder: Path, extract: str) -> ExtractFile:
-    """Return what was verified about `<folder>/<extract>.hyper`, having checked its size.
+def _counted(connection: Connection, columns: Columns) -> Figures:
+    """Return how many rows Hyper counts in an extract, and how many values in each column."""
+    rows, not_null = 0, []
+    for first in range(0, len(columns), hyper_sql.MOST_COUNTED):
+        some = columns[first : first + hyper_sql.MOST_COUNTED]
+        [[rows, *counts]] = connection.execute_list_query(hyper_sql.counting(some))
+        not_null += counts
+    return Figures(rows, tuple(not_null))
 
-    Raises:
-        ExtractError: There is no such extract, or the file is not the one that was verified.
-    """
-    path = folder.absolute() / f"{extract}.hyper"
-    record = read_json(_record_path(path))
-    if record is None or not path.is_file():
+
+def _compared(version: ParquetVersion, columns: Columns, path: Path) -> Comparison:
+    back, read = _written_back(path)
+    converted = read if hyper_sql.has_geography(columns) else None
+    return compare_values(version, columns, back, converted=converted)
+
+
+def _refuse_geographies(
+    connection: Connection, version: ParquetVersion, columns: Columns, said: str
+) -> None:
+    """Name the columns that Hyper means when it says that something is no geography."""
+    if "geography" not in said:
+        return
+    problems = []
+    for name, hyper_type in columns:
+        if hyper_type.name == "GEOGRAPHY":
+            [row] = connection.execute_list_query(hyper_sql.refusing(version.paths, name))
+            if row[0]:
+                example = (
+                    row[1] if len(row[1]) <= _EXAMPLE_LENGTH else f"{row[1][:_EXAMPLE_LENGTH]}…"
+                )
+                problems.append(f"\n- column '{name}': {row[0]:,} rows, for example {example!r}.")
+    if problems:
         raise ExtractError(
-            f"There is no extract {path}. Build it first, for example with "
-            f"--select '*tableau/{extract}'."
+            f"Cannot convert mart '{version.mart}' from {version.folder}: {said}:"
+            f"{''.join(problems)}\nWrite well-known text with longitude and latitude in degrees, "
+            "in this order, such as POINT(8.54 47.37), and NULL where there is nothing."
         )
-    size = path.stat().st_size
-    if size != record.get("bytes"):
-        raise ExtractError(
-            f"{path} has {size} bytes, but {record.get('bytes')} were verified when it was "
-            f"made. Build it again, for example with --select 'hyper/{extract}'."
+
+
+def _refuse_difference(version: ParquetVersion, comparison: Comparison) -> None:
+    if not comparison.is_equal:
+        raise VerificationFailed(
+            f"The extract of mart '{version.mart}' differs from the mart: {comparison}. Nothing "
+            f"was kept of it; the Parquet is in {version.folder}. Export the mart again; if it "
+            "happens again, the disk, DuckDB or Hyper is at fault.",
+            comparison,
         )
-    try:
-        columns = tuple((name, HyperType.parse(text)) for name, text in record.pop("columns"))
-        raised_by = tuple(record.pop("raised_by"))
-        return ExtractFile(**record, path=path, columns=columns, raised_by=raised_by)
-    except (KeyError, TypeError, ValueError) as error:
+
+
+def _completed(path: Path, verify: Level) -> str:
+    """Have a closed `.hyper` validated and written to the disk; return the digest of its bytes."""
+    if verify == "exact":
+        _validate(path)
+    # Hyper makes files that only the owner and his group can read
+    path.chmod(_FILE_MODE)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    return sha256(path)
+
+
+def _written_back(path: Path) -> tuple[Path, Path]:
+    """Return where Hyper writes back an extract, and its own reading of the Parquet."""
+    return path.with_suffix(".back.parquet"), path.with_suffix(".read.parquet")
+
+
+def _validate(path: Path) -> None:
+    """Have Hyper check the checksums within a `.hyper`, which no query looks at."""
+    found = subprocess.run(
+        [str(_HYPERD), "validate", "-d", str(path), "--log-config="],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        said = (found.stdout + found.stderr).strip().splitlines() or ["it gave no reason"]
         raise ExtractError(
-            f"{_record_path(path)} is not the record of an extract ({error!r}). Build the extract "
-            f"again, for example with --select 'hyper/{extract}'."
-        ) from error
+            f"Hyper finds {path.name} damaged right after writing it: {said[-1]}. Nothing was kept "
+            "of it; look after the disk."
+        )
 
 
 def library_version() -> str:
@@ -239,56 +297,11 @@ def library_version() -> str:
     return installed_version("tableauhyperapi")
 
 
-def _record_path(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def _write_record(made: ExtractFile, path: Path) -> None:
-    record = {
-        name: getattr(made, name) for name in ExtractFile.__dataclass_fields__ if name != "path"
-    }
-    record["columns"] = [[name, str(hyper_type)] for name, hyper_type in made.columns]
-    write_json(path, record)
-
-
 def _debris(target: Path) -> list[Path]:
     # with the process id in the pattern: '.mart.*' would find what is written for 'mart.v2' too
     ours = rf"\.{re.escape(target.stem)}\.\d+\.tmp"
-    names = re.compile(rf"{ours}\.(hyper|json)|\.{ours}\.json\.\d+\.tmp")
+    names = re.compile(rf"{ours}\.(hyper|json|(back|read)\.parquet)|\.{ours}\.json\.\d+\.tmp")
     return [path for path in target.parent.iterdir() if names.fullmatch(path.name)]
-
-
-def _check_parts(version: ParquetVersion) -> None:
-    # neither Hyper nor DuckDB checks a checksum of Parquet's pages
-    for part, path in zip(version.parts, version.paths, strict=True):
-        try:
-            has_changed = part.sha256 and sha256(path) != part.sha256
-        except OSError as error:
-            raise ExtractError(
-                f"Cannot read part {path} of mart '{version.mart}': {error}. Export the mart "
-                f"again, for example with --select 'parquet/{version.mart}'."
-            ) from error
-        if has_changed:
-            raise ExtractError(
-                f"Part {path} of mart '{version.mart}' has changed since it was verified. Export "
-                f"the mart again, for example with --select 'parquet/{version.mart}'."
-            )
-
-
-def _compare(version: ParquetVersion, copied: int | None, row: list[object]) -> None:
-    if copied != version.rows or row[0] != version.rows:
-        raise ExtractError(
-            f"The extract of mart '{version.mart}' has {row[0]:,} rows, COPY reported "
-            f"{copied or 0:,}, and the manifest in {version.folder} says {version.rows:,}. Nothing "
-            "was kept of it."
-        )
-    for column, seen in zip(version.columns, row[1:], strict=True):
-        if seen != column.not_null:
-            raise ExtractError(
-                f"Column '{column.name}' of the extract of mart '{version.mart}' has {seen:,} "
-                f"values, and the manifest in {version.folder} says {column.not_null:,}. Nothing "
-                "was kept of it."
-            )
 
 
 def _cancellable(connection: Connection, sql: str) -> int | None:
@@ -303,14 +316,6 @@ def _cancellable(connection: Connection, sql: str) -> int | None:
             raise
         rows: int | None = future.result()
         return rows
-
-
-def _sql_type(hyper_type: HyperType) -> SqlType:
-    if hyper_type.name == "NUMERIC":
-        return SqlType.numeric(hyper_type.precision, hyper_type.scale)
-    factory = getattr(SqlType, hyper_type.name.lower())
-    made: SqlType = factory()
-    return made
 
 
 def _main_message(error: HyperException) -> str:

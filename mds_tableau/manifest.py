@@ -6,7 +6,7 @@ decided in `extracts`; preparing a missing or stale manifest belongs to `defs.pr
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,19 @@ class Test:
 
 @dataclass(frozen=True)
 class MartColumn:
-    """A column as the dbt project describes it: name, declared type or "", description or ""."""
+    """A column as the dbt project describes it.
+
+    Attributes:
+        name: Its name as it is written there.
+        data_type: Its declared type, or "".
+        description: Its description, or "".
+        meta: Its `config.meta`, or its `meta` where an older dbt wrote only that.
+    """
 
     name: str
     data_type: str
     description: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Mart:
         meta: The model's `config.meta`.
         tests: Tests of error severity on this relation.
         columns: The columns that the project describes; it need not describe any.
+        yaml: Path of the YAML file that describes it, relative to the dbt project; "" for none.
     """
 
     unique_id: str
@@ -63,6 +72,7 @@ class Mart:
     meta: Mapping[str, Any]
     tests: tuple[Test, ...]
     columns: tuple[MartColumn, ...] = ()
+    yaml: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,9 +146,12 @@ class Manifest:
                         column["name"],
                         column.get("data_type") or "",
                         column.get("description") or "",
+                        (column.get("config") or {}).get("meta") or column.get("meta") or {},
                     )
                     for column in node.get("columns", {}).values()
                 ),
+                # written as package://path
+                yaml=(node.get("patch_path") or "").rpartition("://")[2],
             )
             for unique_id, node in self.content["nodes"].items()
             if node["resource_type"] in {"model", "seed", "snapshot"}

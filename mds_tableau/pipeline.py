@@ -4,7 +4,7 @@ Nothing is decided or done here, and importing it reads nothing and starts nothi
 loads as a code location is `mds_tableau.definitions`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.extracts import Extract, plan_extracts
-from mds_tableau.manifest import Manifest
+from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
 from mds_tableau.settings import Settings, load_settings
 from mds_tableau.sources import files
@@ -47,7 +47,7 @@ def build_definitions(
     prepared = prepare(project, settings.mds_marts)
     manifest = prepared.manifest
     translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target)
+    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
     runner = DbtRunner(
         dbt=dbt_resource(project),
         project=project,
@@ -72,7 +72,15 @@ def build_definitions(
         assets=[
             *raw,
             dbt_assets,
-            *_assets(extracts, manifest, translator, gate_by_results(runner), folders, RUN_RESULTS),
+            *_assets(
+                extracts,
+                manifest,
+                translator,
+                gate_by_results(runner),
+                folders,
+                after=(RUN_RESULTS,),
+                compiled=runner.results.compiled,
+            ),
         ],
         asset_checks=[dbt_check],
         jobs=[job],
@@ -118,7 +126,7 @@ def extract_definitions(
     settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target)
+    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
     return dg.Definitions(
         assets=_assets(
             _plan(read, select(read, settings.mds_marts), settings),
@@ -146,13 +154,16 @@ def _assets(
     translator: DagsterDbtTranslator,
     gate: Gate,
     folders: Folders,
-    *after: dg.AssetKey,
+    *,
+    after: Sequence[dg.AssetKey] = (),
+    compiled: Callable[[Mart], str] = lambda _: "",
 ) -> list[dg.AssetsDefinition]:
     spec = partial(translator.get_asset_spec, manifest.content, project=None)
     assets = []
     for extract in extracts:
-        mart = spec(unique_id=extract.marts[0].unique_id)
-        upstream = Upstream(mart.key, tuple(mart.owners), after)
+        [mart] = extract.marts
+        asset = spec(unique_id=mart.unique_id)
+        upstream = Upstream(asset.key, tuple(asset.owners), after, partial(compiled, mart))
         assets += extract_assets(extract, upstream=upstream, gate=gate, folders=folders)
     return assets
 
@@ -163,6 +174,6 @@ def _resources(settings: Settings, warehouse: Path, **config: str) -> Mapping[st
             database=str(warehouse.absolute()),
             connection_config={"access_mode": "READ_ONLY", **config},
         ),
-        "hyper": HyperResource(),
+        "hyper": HyperResource(verify=settings.mds_verify),
         "tableau": TableauServer.from_settings(settings),
     }

@@ -33,6 +33,7 @@ class NodeResult:
         failures: Rows that a test found, or None.
         seconds: Wall time of the node.
         run: The chain of runs that it belongs to: a run and its re-executions share one.
+        compiled: The SQL that dbt ran for a model, or "".
     """
 
     unique_id: str
@@ -41,6 +42,7 @@ class NodeResult:
     failures: int | None
     seconds: float
     run: str
+    compiled: str = ""
 
     @property
     def failed(self) -> bool:
@@ -81,6 +83,8 @@ class ResultStore:
                 failures=result.get("failures"),
                 seconds=float(result.get("execution_time") or 0.0),
                 run=run,
+                # of a test it is of no use to anybody
+                compiled=result.get("compiled_code") or "" if _is_model(result) else "",
             )
             for result in run_results["results"]
         }
@@ -104,6 +108,15 @@ class ResultStore:
             return {key: NodeResult(**result) for key, result in content.items()}
         except TypeError:
             return {}  # another version of this program wrote it; the next build fills it again
+
+    def compiled(self, mart: Mart) -> str:
+        """Return the SQL that dbt ran last for a mart, or "" when it is not known."""
+        result = self.load().get(mart.unique_id)
+        return result.compiled if result is not None else ""
+
+
+def _is_model(result: Mapping[str, Any]) -> bool:
+    return str(result["unique_id"]).startswith("model.")
 
 
 def refusals(mart: Mart, manifest: Manifest, results: Mapping[str, NodeResult]) -> tuple[str, ...]:

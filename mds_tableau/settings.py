@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -38,6 +38,14 @@ def _absolute(path: Path) -> Path:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+_EXPECTED: Final = {
+    "mds_max_row_fall": "a number from 0 to 1, such as 0.5; 1 lets every fall through",
+    "mds_verify": "exact or rows",
+}
+"""What to say of a bad value of a setting, where pydantic does not say what to do. No secrets:
+the value itself is shown."""
 
 
 class Settings(BaseSettings):
@@ -76,6 +84,16 @@ class Settings(BaseSettings):
     )
     mds_marts: Annotated[str, NoDecode] = Field(
         "fqn:*.marts.*", description="dbt selection of the models to export."
+    )
+    mds_verify: Literal["exact", "rows"] = Field(
+        "exact",
+        description="How extracts are compared: exact is value for value, rows by counts alone.",
+    )
+    mds_max_row_fall: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of its rows that a datasource may lose in one publish.",
     )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
@@ -177,8 +195,8 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        problems = [f"{str(detail['loc'][0]).upper()}: {detail['msg']}" for detail in details]
+        details = error.errors(include_url=False)
+        problems = [_problem(str(d["loc"][0]), d["input"], d["msg"]) for d in details]
         # the rest is checked as if these were not set, so that everything is reported at once
         names = {str(detail["loc"][0]) for detail in details}
         settings = Settings(**{name: Settings.model_fields[name].default for name in names})
@@ -186,6 +204,12 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     if problems:
         raise SettingsError(_report(problems))
     return settings
+
+
+def _problem(name: str, seen: object, message: str) -> str:
+    if name in _EXPECTED:
+        return f"{name.upper()} is {seen!r}; it must be {_EXPECTED[name]}."
+    return f"{name.upper()}: {message}"
 
 
 def _report(problems: list[str]) -> str:

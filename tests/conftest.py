@@ -6,7 +6,7 @@ One Hyper is ours and converts; the other is opened by the official API alone an
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,24 @@ import hypothesis
 import pytest
 from tableauhyperapi import Connection, HyperProcess, Telemetry
 
+from mds_tableau.column_options import ColumnOptions
+from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
-from mds_tableau.parquet import ParquetVersion, export_mart
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import TELEMETRY_OFF
+from tests.type_cases import known
+from tests.type_marts import Made, make
+from tests.types_table import CASES
 
 # machines that run tests are shared, and a slow example there says nothing
 hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that writes the documents which tests make."""
+    parser.addoption("--write-docs", action="store_true", help="write docs/types.md anew")
 
 
 _KEPT = {"TABLEAU_REST_XSD"}
@@ -90,17 +101,30 @@ def duck() -> Iterator[duckdb.DuckDBPyConnection]:
 def export(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> Callable[..., ParquetVersion]:
     """Makes a mart of a SELECT and exports it."""
 
-    def run(select: str, *, folder: Path | None = None) -> ParquetVersion:
+    def run(
+        select: str,
+        *,
+        folder: Path | None = None,
+        options: Mapping[str, ColumnOptions] | None = None,
+    ) -> ParquetVersion:
         duck.execute(f"CREATE OR REPLACE VIEW mart AS {select}")
-        return export_mart(
-            duck,
-            relation='"mart"',
-            mart="mart",
-            file="models/mart.sql",
-            folder=folder or tmp_path / "parquet" / "mart",
-        )
+        mart = MartExport("mart", '"mart"', "models/mart.sql", options or {}, compiled=select)
+        return export_mart(duck, mart, folder or tmp_path / "parquet" / "mart")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def every_type(hyper: Hyper, tmp_path_factory: pytest.TempPathFactory) -> list[Made]:
+    """The table of types, in two extracts: Hyper is asked otherwise when it reads a geography."""
+    made = []
+    for is_geography in (False, True):
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            cases = [case for case in CASES if (case.hyper == "GEOGRAPHY") == is_geography]
+            folder = tmp_path_factory.mktemp("every_type")
+            made.append(make(connection, hyper, folder, known(connection, cases)))
+    return made
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import math
 import re
 from collections.abc import Collection
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mds_tableau.column_options import ColumnOptions
 from mds_tableau.errors import ManifestError, MartConfigError
 from mds_tableau.extracts import ALLOWED_META, Extract, plan_extracts
 from mds_tableau.manifest import Manifest
@@ -41,7 +43,7 @@ def plan(*models: dict[str, Any], selected: Collection[str] | None = None) -> tu
 def problems(*models: dict[str, Any]) -> list[str]:
     """The lines of the error that these models give."""
     with pytest.raises(
-        MartConfigError, match=r"^meta\.tableau of the dbt proj.* not valid:\n- "
+        MartConfigError, match=r"^The dbt project cannot be exported as it is:\n- "
     ) as caught:
         plan(*models)
     return str(caught.value).split("\n- ")[1:]
@@ -108,17 +110,18 @@ def test_an_ephemeral_model_that_asks_for_an_extract_is_a_problem(tableau: Any) 
         (
             {"projct": "Retail"},
             "Unknown key 'projct' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish. Did you mean 'project'?",
+            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall. "
+            "Did you mean 'project'?",
         ),
         (
             {"colour": "red"},
             "Unknown key 'colour' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish.",
+            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall.",
         ),
         (
             {7: "x"},
             "Unknown key '7' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish.",
+            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall.",
         ),
         (
             {"publish": "no"},
@@ -136,9 +139,14 @@ def test_an_ephemeral_model_that_asks_for_an_extract_is_a_problem(tableau: Any) 
             "It must be a text that is not empty.",
         ),
         (
+            {"allow_empty": "yes"},
+            "meta.tableau.allow_empty of 'sales' (models/marts/sales.sql) is 'yes'. "
+            "It must be true or false.",
+        ),
+        (
             "Retail",
             "meta.tableau of 'sales' (models/marts/sales.sql) is 'Retail'. It must be true, false, "
-            "or a mapping of datasource, description, project, publish.",
+            "or a mapping of datasource, description, project, publish, allow_empty, max_row_fall.",
         ),
     ],
 )
@@ -154,6 +162,121 @@ def test_a_project_is_a_path_of_names(value: object) -> None:
     assert line.endswith(f"is {value!r}. It must be a project path such as Retail/Daily.")
 
 
+@pytest.mark.parametrize("value", [None, True, False, -0.1, 1.1, 50, "0.5", math.nan, math.inf])
+def test_a_fall_of_rows_is_a_share(value: object) -> None:
+    """What is no number from 0 to 1 is told, true and false among it."""
+    [line] = problems(model("sales", {"max_row_fall": value}))
+    assert line == (
+        f"meta.tableau.max_row_fall of 'sales' (models/marts/sales.sql) is {value!r}. "
+        "It must be a number from 0 to 1, such as 0.5; 1 lets every fall through."
+    )
+
+
+@pytest.mark.parametrize("value", [0, 0.25, 1])
+def test_a_model_says_how_many_rows_it_may_lose(value: float) -> None:
+    """Both ends are allowed; a model that says nothing leaves it to the setting."""
+    [extract] = plan(model("sales", {"max_row_fall": value, "allow_empty": True}))
+    assert (extract.max_row_fall, extract.allow_empty) == (value, True)
+    [extract] = plan(model("sales"))
+    assert (extract.max_row_fall, extract.allow_empty) == (None, False)
+
+
+def test_the_yaml_file_is_named_too() -> None:
+    """The file that describes the model comes first, as most of `meta` is written there."""
+    [line] = problems(model("sales", {"projct": "x"}, patch_path="p://models/marts/_marts.yml"))
+    assert line.startswith(
+        "Unknown key 'projct' under meta.tableau of 'sales' (models/marts/_marts.yml, "
+        "models/marts/sales.sql). Allowed: "
+    )
+
+
+def columns(**tableau: Any) -> dict[str, Any]:
+    """The columns of a model, each with that `meta.tableau` in its config."""
+    return {
+        name: {"name": name, "config": {"meta": {"tableau": meta}}}
+        for name, meta in tableau.items()
+    }
+
+
+def test_columns_have_their_options() -> None:
+    """What a column asks for is in the extract, under the name that the project writes."""
+    described = columns(**{"Net Amount": {"as": "numeric( 12, 2 )"}, "at": {"timezone": "UTC"}})
+    described["plain"] = {"name": "plain", "config": {"meta": {"owner": "x"}}}
+    [extract] = plan(model("sales", columns=described))
+    assert extract.options == {
+        "Net Amount": ColumnOptions(as_="numeric(12,2)"),
+        "at": ColumnOptions(timezone="UTC"),
+    }
+    [extract] = plan(model("sales"))
+    assert extract.options == {}
+
+
+def test_problems_of_columns_are_told_with_the_others() -> None:
+    """Column, model and YAML file are named; a model that is not exported is not looked at."""
+    yaml = {"patch_path": "p://models/marts/_marts.yml"}
+    wrong = columns(a={"as": "txt"}, b={"infinty": None}, c=False)
+    found = problems(
+        model("no", False, columns=wrong),
+        model("sales", {"projct": "Retail"}, columns=wrong, **yaml),
+        model("unplaced", columns=columns(a={})),
+    )
+    assert [line.split(". ")[0] for line in found] == [
+        "Unknown key 'projct' under meta.tableau of 'sales' (models/marts/_marts.yml, "
+        "models/marts/sales.sql)",
+        "meta.tableau.as of column 'a' of 'sales' (models/marts/_marts.yml) is 'txt'",
+        "Unknown key 'infinty' under meta.tableau of column 'b' of 'sales' "
+        "(models/marts/_marts.yml)",
+        "meta.tableau of column 'c' of 'sales' (models/marts/_marts.yml) is False",
+        "meta.tableau of column 'a' of 'unplaced' (models/marts/unplaced.sql) is {}",
+    ]
+
+
+def test_names_that_dagster_refuses_are_a_problem() -> None:
+    """The characters are named with the file and what to do, together with other problems."""
+    found = problems(model("o'café", alias="cafe"), model("sales", {"publish": 1}))
+    assert found[1] == (
+        "'o'café' (models/marts/o'café.sql) has \"'\", 'é' in its name, and Dagster can make no "
+        "asset of that. Rename the model, with letters of ASCII, digits, '_', '-' and '.' only; "
+        "an alias does not help, as extracts are named after the model."
+    )
+    assert "meta.tableau.publish of 'sales'" in found[0]
+    assert len(found) == 2
+
+
+def test_names_that_are_one_step_to_dagster_are_a_problem() -> None:
+    """Dagster writes '-' and '.' as '_', so that such models cannot stand side by side."""
+    assert problems(model("a-b"), model("a.b"), model("a_b"), model("ab")) == [
+        "3 models differ only in '-', '.' and '_', which Dagster takes for the same: 'a-b', 'a.b', "
+        "'a_b' (models/marts/a-b.sql, models/marts/a.b.sql, models/marts/a_b.sql). Rename all but "
+        "one; an alias does not help, as extracts are named after the model."
+    ]
+
+
+def test_models_of_one_name_are_told_once() -> None:
+    """Those of two packages share their step too, which says nothing more."""
+    found = problems(model("sales"), model("sales", package="q"))
+    assert [line.split(" the ")[0] for line in found] == [
+        "2 models share",
+        "2 extracts go to",
+    ]
+
+
+def test_names_too_long_for_files_are_a_problem() -> None:
+    """A name of 200 bytes is exported, one of 201 is told, counted in UTF-8."""
+    assert plan(model("x" * 200))
+    [line] = problems(model("x" * 201))
+    assert "has a name of 201 bytes, too long for the files of an extract, which take 200" in line
+    assert "Rename the model" in line
+    assert any("a name of 202 bytes" in line for line in problems(model("é" * 101)))
+
+
+def test_names_that_are_not_exported_do_not_matter() -> None:
+    """Only what becomes an extract needs a name for it."""
+    others = [model("é", False), model("a-b"), model("x" * 300, materialized="ephemeral")]
+    selected = ["model.p.a_b", "model.p.é", f"model.p.{'x' * 300}"]
+    assert len(plan(*others, model("a_b"), selected=selected)) == 1
+
+
 def test_all_problems_are_told_together() -> None:
     """Every problem of every model, selected or not, is in one error, ordered by model."""
     models = [
@@ -163,7 +286,7 @@ def test_all_problems_are_told_together() -> None:
     ]
     nodes = {model["unique_id"]: model for model in models}
     manifest = Manifest({"metadata": {}, "nodes": nodes, "sources": {}})
-    with pytest.raises(MartConfigError, match="not valid") as caught:
+    with pytest.raises(MartConfigError, match="cannot be exported") as caught:
         plan_extracts(manifest, ["model.p.fine"], selection="fine", project="x")
     heads = re.findall(r"\n- (.*?) of ", str(caught.value))
     assert heads == [

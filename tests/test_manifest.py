@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mds_tableau.errors import ManifestError
-from mds_tableau.manifest import Manifest, Mart, Source, Test
+from mds_tableau.manifest import Manifest, Mart, MartColumn, Source, Test
 
 
 def node(unique_id: str, **changes: Any) -> tuple[str, dict[str, Any]]:
@@ -56,11 +56,37 @@ def test_a_mart_has_what_the_manifest_says() -> None:
     )
 
 
+def test_a_mart_has_its_columns_as_described() -> None:
+    """The config of a column wins over its `meta`, which an older dbt writes alone."""
+    columns = {
+        "new": {"name": "new", "meta": {"old": 1}, "config": {"meta": {"tableau": {"as": "text"}}}},
+        "old": {"name": "old", "data_type": "int", "description": "Old.", "meta": {"old": 1}},
+        "none": {"name": "none", "meta": None, "config": None, "data_type": None},
+    }
+    [mart] = manifest(node("model.p.sales", columns=columns)).marts.values()
+    assert mart.columns == (
+        MartColumn("new", "", "", {"tableau": {"as": "text"}}),
+        MartColumn("old", "int", "Old.", {"old": 1}),
+        MartColumn("none", "", "", {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("patch_path", "yaml"),
+    [("mds_retail://models/marts/_marts.yml", "models/marts/_marts.yml"), (None, "")],
+)
+def test_a_mart_knows_the_yaml_that_describes_it(patch_path: str | None, yaml: str) -> None:
+    """The path is relative to the project, without the package; none for what is not described."""
+    [mart] = manifest(node("model.p.sales", patch_path=patch_path)).marts.values()
+    assert mart.yaml == yaml
+
+
 def test_what_the_manifest_leaves_out_is_empty() -> None:
     """Missing values and null are empty text and no meta."""
     bare = node("model.p.m", config={"meta": None}, description=None, relation_name=None)
     [mart] = manifest(bare).marts.values()
     assert (mart.relation, mart.description, mart.materialized, mart.meta) == ("", "", "", {})
+    assert (mart.columns, mart.yaml) == ((), "")
 
 
 @pytest.mark.parametrize(

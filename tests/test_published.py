@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
-from mds_tableau.hyper import ExtractFile
-from mds_tableau.published import last_published, record_published, still_serves
+from mds_tableau.errors import EmptyExtract, RowsFell
+from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import Extract
+from mds_tableau.manifest import Mart
+from mds_tableau.published import last_published, record_published, refuse_loss, still_serves
 from mds_tableau.tableau import Published
 
 
@@ -15,6 +18,8 @@ def made(path: Path, rows: int = 1234567) -> ExtractFile:
         path=path,
         rows=rows,
         columns=(),
+        not_null=(),
+        row_hash=None,
         bytes=65536,
         sha256="ab" * 32,
         file_version=2,
@@ -110,3 +115,118 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
     assert still_serves(tmp_path, "sales", target="here") == NOTHING
     (tmp_path / "sales.json").write_text("{")
     assert still_serves(tmp_path, "sales", target="here") == NOTHING
+
+
+def sales(*, yaml: str = "models/marts/_marts.yml", **changes: Any) -> Extract:
+    """An extract of the mart `sales`."""
+    mart = Mart("model.p.sales", "sales", "", "models/sales.sql", "", "table", {}, (), (), yaml)
+    values = {"datasource": "Sales", "project": "Retail", "description": "", "publish": True}
+    return Extract(**{**values, "name": "sales", "marts": (mart,), **changes})
+
+
+def refused(folder: Path, rows: int, **changes: Any) -> str | None:
+    """Why that many rows are not published `here`, where a half may be lost; None when they are."""
+    given = {
+        "extract": sales(),
+        "target": "here",
+        "max_row_fall": 0.5,
+        "allow_row_fall": False,
+        **changes,
+    }
+    try:
+        refuse_loss(folder, rows=rows, **given)
+    except (EmptyExtract, RowsFell) as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The records, with 4000 rows of `sales` that were published `here`."""
+    record_published(tmp_path, made(tmp_path, 4000), published(), target="here", run_id="run")
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["here", "elsewhere"])
+def test_no_rows_are_refused_everywhere(folder: Path, target: str) -> None:
+    """Also where nothing is known to have been published; the message names both files."""
+    with pytest.raises(EmptyExtract) as caught:
+        refuse_loss(folder, sales(), 0, target=target, max_row_fall=1, allow_row_fall=True)
+    assert str(caught.value) == (
+        "Extract 'sales' is not published, because mart 'sales' (models/sales.sql) has no rows. "
+        "Correct the data or the model; if a datasource without rows is right, set "
+        "allow_empty: true under config.meta.tableau of the model (models/marts/_marts.yml)."
+    )
+    said = refused(folder, 0, extract=sales(yaml=""), target=target)
+    assert said is not None
+    assert said.endswith("config.meta.tableau of the model (models/sales.sql).")
+
+
+def test_no_rows_may_be_allowed(folder: Path) -> None:
+    """A model that may be empty is published without rows, whatever was there."""
+    assert refused(folder, 0, extract=sales(allow_empty=True, max_row_fall=0)) is None
+
+
+def test_a_fall_is_told_with_both_numbers_and_the_way_out(folder: Path) -> None:
+    """The message has rows, share, time, limit, where it is from, and how to publish once."""
+    with pytest.raises(RowsFell) as caught:
+        refuse_loss(folder, sales(), 1000, target="here", max_row_fall=0.5)
+    assert str(caught.value) == (
+        "Extract 'sales' is not published, because it has 1,000 rows, 75.0% fewer than the 4,000 "
+        "that the server has since 2026-11-22T06:00:00+00:00. At most 50% may be lost in one "
+        "publish: that is 0.5 from MDS_MAX_ROW_FALL. Correct the data or the model; or, if so few "
+        "rows are right, let them through once: materialize tableau/sales with the run config "
+        "`ops: {tableau__sales: {config: {allow_row_fall: true}}}` in the UI (Open launchpad), or "
+        "on the command line: dagster asset materialize --select tableau/sales "
+        '-m mds_tableau.definitions --config-json "{\\"ops\\": {\\"tableau__sales\\": '
+        '{\\"config\\": {\\"allow_row_fall\\": true}}}}"'
+    )
+
+
+def test_the_limit_of_the_model_comes_first(folder: Path) -> None:
+    """What the model says is more, or less, than the setting, and is named as the reason."""
+    assert refused(folder, 1000, extract=sales(max_row_fall=0.75)) is None
+    said = refused(folder, 3000, extract=sales(max_row_fall=0.125))
+    assert said is not None
+    assert "it has 3,000 rows, 25.0% fewer than the 4,000" in said
+    assert (
+        "At most 12.5% may be lost in one publish: that is 0.125 from max_row_fall under "
+        "config.meta.tableau of the model (models/marts/_marts.yml)."
+    ) in said
+    assert refused(folder, 3999, extract=sales(max_row_fall=0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "passes"),
+    [
+        (2000, 0.5, True),
+        (1999, 0.5, False),
+        (4000, 0, True),
+        (3999, 0, False),
+        (5000, 0, True),
+        (1, 1, True),
+        (2800, 0.3, True),
+        (2799, 0.3, False),
+    ],
+)
+def test_a_fall_up_to_the_limit_passes(
+    folder: Path, rows: int, limit: float, *, passes: bool
+) -> None:
+    """The limit itself is allowed; growth always is."""
+    assert (refused(folder, rows, max_row_fall=limit) is None) == passes
+
+
+def test_a_fall_may_be_let_through_once(folder: Path) -> None:
+    """Who publishes may allow the fall, and the rows that are there then are what counts."""
+    assert refused(folder, 1) is not None
+    assert refused(folder, 1, allow_row_fall=True) is None
+    record_published(folder, made(folder, 1), published(), target="here", run_id="run")
+    assert refused(folder, 1) is None
+
+
+def test_a_fall_is_measured_where_it_is_published(folder: Path) -> None:
+    """Another server, another extract, and one that was empty before have lost nothing."""
+    assert refused(folder, 1, target="elsewhere") is None
+    assert refused(folder, 1, extract=sales(name="returns")) is None
+    record_published(folder, made(folder, 0), published(), target="here", run_id="run")
+    assert refused(folder, 1) is None

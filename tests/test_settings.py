@@ -261,12 +261,30 @@ def test_a_password_in_the_url_is_a_problem_and_not_shown(url: str) -> None:
             {"MDS_TIMEZONE": "Europe"},
             r"MDS_TIMEZONE is 'Europe'; it must be an IANA time zone such as Europe/London\.",
         ),
+        *(
+            (
+                {"MDS_MAX_ROW_FALL": value},
+                rf"MDS_MAX_ROW_FALL is '{value}'; it must be a number from 0 to 1, such as 0\.5; "
+                r"1 lets every fall through\.",
+            )
+            for value in ("50%", "-0.1", "1.1", "50", "nan", "inf")
+        ),
+        ({"MDS_VERIFY": "EXACT"}, r"MDS_VERIFY is 'EXACT'; it must be exact or rows\."),
     ],
 )
 def test_values_of_another_form_are_a_problem(variables: dict[str, str], line: str) -> None:
     """The variable is named, with what it must be."""
     [found] = problems(**variables)
     assert re.fullmatch(line, found)
+
+
+def test_rules_for_publishing() -> None:
+    """Half of the rows may be lost and every value is compared, unless it is set otherwise."""
+    settings = load()
+    assert (settings.mds_max_row_fall, settings.mds_verify) == (0.5, "exact")
+    settings = load(MDS_MAX_ROW_FALL="1", MDS_VERIFY="rows")
+    assert (settings.mds_max_row_fall, settings.mds_verify) == (1, "rows")
+    assert load(MDS_MAX_ROW_FALL="0").mds_max_row_fall == 0
 
 
 def test_all_problems_are_told_together() -> None:

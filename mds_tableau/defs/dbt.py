@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+
+# not exported at top level; capped with Dagster, and a test holds them to what Dagster refuses
+from dagster._core.definitions.utils import DISALLOWED_NAMES, has_valid_name_chars
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 from dagster_dbt.asset_utils import build_dbt_specs
 from filelock import FileLock, Timeout
 
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.project import Dbt
+from mds_tableau.errors import MartConfigError
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore
 from mds_tableau.warehouse import wait_until_free
@@ -154,7 +158,11 @@ class DbtRunner:
 def dbt_definitions(
     runner: DbtRunner,
 ) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
-    """Return the assets of a dbt project, and the check that fails when dbt did."""
+    """Return the assets of a dbt project, and the check that fails when dbt did.
+
+    Raises:
+        MartConfigError: Dagster can make no asset of a model's name, or takes two for one.
+    """
     specs, check_specs = build_dbt_specs(
         translator=runner.translator,
         manifest=runner.manifest.content,
@@ -165,6 +173,7 @@ def dbt_definitions(
         project=runner.project,
     )
     by_key = {spec.key: str(spec.metadata[_UNIQUE_ID]) for spec in specs}
+    _check_names(by_key, runner.manifest)
 
     @dg.multi_asset(
         name="dbt",
@@ -216,6 +225,29 @@ def node_name(unique_id: str) -> str:
     kind, _, rest = unique_id.partition(".")
     # behind the name, a generic test has a hash and a unit test has none
     return f"{kind.replace('_', ' ')} {rest.split('.', 1)[-1].split('.')[0]}"
+
+
+def _check_names(by_key: Mapping[dg.AssetKey, str], manifest: Manifest) -> None:
+    """Name the files of models whose names Dagster would refuse in words of its own."""
+    outputs: dict[str, list[str]] = {}
+    for key, unique_id in by_key.items():
+        outputs.setdefault(key.to_python_identifier(), []).append(unique_id)
+    files = {unique_id: mart.file for unique_id, mart in manifest.marts.items()}
+    problems = []
+    for name, unique_ids in sorted(outputs.items()):
+        listed = ", ".join(sorted(files.get(unique_id, unique_id) for unique_id in unique_ids))
+        if not has_valid_name_chars(name):
+            problems.append(f"{listed}: '{name}' has characters that an asset cannot have")
+        elif name in DISALLOWED_NAMES:
+            problems.append(f"{listed}: '{name}' is a word that Dagster keeps for itself")
+        elif len(unique_ids) > 1:
+            problems.append(f"{listed}: Dagster calls all of them '{name}'")
+    if problems:
+        lines = "".join(f"\n- {problem}." for problem in problems)
+        raise MartConfigError(
+            f"Dagster can make no assets of some models of the dbt project:{lines}\nRename them, "
+            "with letters of ASCII, digits, '_', '-' and '.' only."
+        )
 
 
 def _run_results_spec(results: ResultStore, specs: Sequence[dg.AssetSpec]) -> dg.AssetSpec:

@@ -14,10 +14,12 @@ from typing import Any, Final
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
+from pydantic import Field
 
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.metadata import (
+    comparison_metadata,
     described_columns,
     hyper_metadata,
     parquet_metadata,
@@ -25,17 +27,22 @@ from mds_tableau.defs.metadata import (
 )
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.errors import ExtractError, HeldBack
+from mds_tableau.export import MartExport, export_mart
+from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
-from mds_tableau.hyper import read_extract
 from mds_tableau.manifest import Mart
-from mds_tableau.parquet import export_mart, newest_version
-from mds_tableau.published import record_published
+from mds_tableau.parquet import newest_version
+from mds_tableau.published import record_published, refuse_loss
+from mds_tableau.verify import VerificationFailed
 from mds_tableau.warehouse import wait_until_free
 
 Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
 """Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
 answer holds until the block ends."""
+
+EQUALS_MART: Final = "equals_mart"
+"""Name of the check of each extract."""
 
 DUCKDB: Final = "mds_duckdb"
 """Key of the resource that reads the marts."""
@@ -49,11 +56,13 @@ class Upstream:
         key: The mart's asset.
         owners: Its owners, who own the extract too.
         after: Assets that only have to be done before the mart is exported.
+        compiled: Gives the SQL that dbt ran for the mart, or "" when it is not known.
     """
 
     key: dg.AssetKey
     owners: Sequence[str] = ()
     after: Sequence[dg.AssetKey] = field(default=())
+    compiled: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,13 @@ class Folders:
     Attributes:
         data: The folder.
         target: The server and site, in words.
+        max_row_fall: Largest share of its rows that a datasource there may lose in one publish,
+            unless its model says otherwise.
     """
 
     data: Path
     target: str
+    max_row_fall: float
 
     @property
     def parquet(self) -> Path:
@@ -146,13 +158,12 @@ def _parquet_asset(
                     f"build it again, for example with --select '*tableau/{extract.name}'."
                 )
             with reading(getattr(context.resources, DUCKDB), context) as connection:
-                version = export_mart(
-                    connection,
-                    relation=mart.relation,
-                    mart=mart.name,
-                    file=mart.file,
-                    folder=folders.parquet / mart.name,
+                source = MartExport(
+                    mart.name, mart.relation, mart.file, extract.options, upstream.compiled()
                 )
+                version = export_mart(connection, source, folders.parquet / mart.name)
+        for warning in version.warnings:
+            context.log.warning(f"Mart '{mart.name}': {warning}")
         context.log.info(
             f"Exported {version.rows:,} rows of '{mart.name}' in {version.seconds:.2f} seconds, "
             f"{version.bytes:,} bytes in {len(version.parts)} part(s) at {version.folder}."
@@ -167,20 +178,31 @@ def _parquet_asset(
 
 def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.AssetsDefinition:
     [mart] = extract.marts
+    key = dg.AssetKey(["hyper", extract.name])
+    check = dg.AssetCheckSpec(
+        EQUALS_MART,
+        asset=key,
+        blocking=True,
+        description=(
+            f"The extract `{extract.name}` holds what the mart `{mart.name}` held when it was "
+            "exported: the same rows with the same values. An extract that does not is thrown away."
+        ),
+    )
 
     @dg.asset(
-        key=["hyper", extract.name],
+        key=key,
         deps=[["parquet", mart.name]],
         group_name="hyper",
         kinds={"hyper"},
         owners=upstream.owners,
         description=(
-            f"The extract `{extract.name}.hyper`, made from Parquet by Hyper's COPY and counted by "
-            "Hyper before it took the place of the last one."
+            f"The extract `{extract.name}.hyper`, made from Parquet by Hyper's COPY and compared "
+            "with the mart before it took the place of the last one."
         ),
         metadata=described_columns(mart),
+        check_specs=[check],
     )
-    def hyper(context: dg.AssetExecutionContext, hyper: HyperResource) -> dg.MaterializeResult[Any]:
+    def hyper(context: dg.AssetExecutionContext, hyper: HyperResource) -> Iterator[Any]:
         with told_plainly():
             version = newest_version(folders.parquet / mart.name)
             if version is None:
@@ -194,7 +216,19 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     f"This run does not export '{mart.name}': the extract is made of the Parquet "
                     f"of {version.created_at}."
                 )
-            made = hyper.engine.convert(version, extract=extract.name, folder=folders.hyper)
+            try:
+                made = hyper.convert(version, extract=extract.name, folder=folders.hyper)
+            except VerificationFailed as error:
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=EQUALS_MART,
+                    passed=False,
+                    description=str(error),
+                    metadata=comparison_metadata(error.comparison),
+                )
+                raise
+        for warning in made.warnings:
+            context.log.warning(f"Mart '{mart.name}': {warning}")
         raised = (
             f", raised from 2 by NUMERIC of more than 18 digits in {', '.join(made.raised_by)}"
             if made.raised_by
@@ -204,12 +238,28 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             f"Converted {made.rows:,} rows of '{extract.name}' in {made.seconds:.2f} seconds, "
             f"{made.bytes:,} bytes; file version {made.file_version}{raised}."
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata=hyper_metadata(made, version, mart),
             data_version=dg.DataVersion(made.fingerprint),
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=EQUALS_MART,
+                    passed=True,
+                    metadata=comparison_metadata(made.comparison),
+                )
+            ],
         )
 
     return hyper
+
+
+class PublishConfig(dg.Config):
+    """What may be asked of one publish, in the launchpad or as the config of a run."""
+
+    allow_row_fall: bool = Field(
+        False, description="Publish although more rows were lost than may be lost in one publish."
+    )
 
 
 def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.AssetsDefinition:
@@ -232,7 +282,7 @@ def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg
         },
     )
     def tableau(
-        context: dg.AssetExecutionContext, tableau: TableauServer
+        context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
     ) -> dg.MaterializeResult[Any]:
         with told_plainly():
             made = read_extract(folders.hyper, extract.name)
@@ -241,6 +291,14 @@ def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg
                     f"{made.path} has changed since it was verified. It is not published; build it "
                     f"again, for example with --select 'hyper/{extract.name}'."
                 )
+            refuse_loss(
+                folders.published,
+                extract,
+                made.rows,
+                target=folders.target,
+                max_row_fall=folders.max_row_fall,
+                allow_row_fall=config.allow_row_fall,
+            )
             published = tableau.publish(
                 made.path,
                 datasource=extract.datasource,

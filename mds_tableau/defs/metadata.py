@@ -10,10 +10,14 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from mds_tableau.hyper import ExtractFile, library_version
+from mds_tableau.columns import OLDEST_TABLEAU
+from mds_tableau.extract_file import ExtractFile
+from mds_tableau.hyper import library_version
 from mds_tableau.manifest import Mart
 from mds_tableau.parquet import ParquetVersion
+from mds_tableau.plan import PLAN_HEADER
 from mds_tableau.tableau import Published
+from mds_tableau.verify import Comparison
 
 Metadata = Mapping[str, Any]
 
@@ -47,8 +51,42 @@ def hyper_metadata(made: ExtractFile, version: ParquetVersion, mart: Mart) -> Me
         "file": dg.MetadataValue.path(str(made.path)),
         "file_version": made.file_version,
         "file_version_raised_by": ", ".join(made.raised_by) or "no column",
+        "oldest_tableau": OLDEST_TABLEAU[made.file_version],
+        "plan": _plan(version),
         "sha256": made.sha256,
         "library": f"tableauhyperapi {library_version()}",
+    }
+
+
+def comparison_metadata(comparison: Comparison) -> Metadata:
+    """Return the metadata of the check that an extract equals its mart."""
+    wanted, seen = comparison.wanted, comparison.seen
+    pairs = zip(comparison.columns, wanted.not_null, seen.not_null, strict=True)
+    records = [
+        dg.TableRecord(
+            {
+                "column": name,
+                "values_in_mart": in_mart,
+                "nulls_in_mart": wanted.rows - in_mart,
+                "values_in_extract": in_extract,
+                "nulls_in_extract": seen.rows - in_extract,
+                "differs": name in comparison.differing or in_mart != in_extract,
+            }
+        )
+        for name, in_mart, in_extract in pairs
+    ]
+    hashes = (
+        # as text: the page would round so many digits
+        {"row_hash_in_mart": str(wanted.row_hash), "row_hash_in_extract": str(seen.row_hash)}
+        if seen.row_hash is not None
+        else {}
+    )
+    return {
+        "compared": "every value" if hashes else "rows and values counted",
+        "rows_in_mart": wanted.rows,
+        "rows_in_extract": seen.rows,
+        **hashes,
+        "columns": dg.MetadataValue.table(records),
     }
 
 
@@ -77,6 +115,30 @@ def _schema(columns: Iterable[tuple[str, object]], mart: Mart) -> dg.TableSchema
             for name, of_type in columns
         ]
     )
+
+
+def _plan(version: ParquetVersion) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            dict(
+                zip(
+                    PLAN_HEADER,
+                    (
+                        column.name,
+                        column.source_type,
+                        column.cast,
+                        column.parquet_type,
+                        str(column.hyper_type),
+                        column.note,
+                    ),
+                    strict=True,
+                )
+            )
+        )
+        for column in version.columns
+    ]
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in PLAN_HEADER])
+    return dg.MetadataValue.table(records, schema=schema)
 
 
 def _figures(rows: int, size: int, seconds: float) -> Metadata:

@@ -13,7 +13,9 @@ import dagster as dg
 from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from mds_tableau.extract_file import ExtractFile
 from mds_tableau.hyper import Hyper
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
     ConnectedApp,
@@ -22,9 +24,12 @@ from mds_tableau.tableau import (
     Published,
     Session,
     Token,
+    Uploads,
     publish,
     sign_in,
+    uploading,
 )
+from mds_tableau.verify import Level
 
 
 class _RunScoped(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -47,7 +52,15 @@ class _RunScoped(dg.ConfigurableResource):  # type: ignore[type-arg]
 class HyperResource(_RunScoped):
     """One Hyper process for the whole run."""
 
+    verify: Level = Field(
+        "exact", description="How extracts are compared with their marts: `exact` or `rows`."
+    )
+
     _engine: Hyper | None = PrivateAttr(default=None)
+
+    def convert(self, version: ParquetVersion, *, extract: str, folder: Path) -> ExtractFile:
+        """Make an extract of a Parquet version, as `mds_tableau.hyper.Hyper.convert` says."""
+        return self.engine.convert(version, extract=extract, folder=folder, verify=self.verify)
 
     @property
     def engine(self) -> Hyper:
@@ -81,6 +94,7 @@ class TableauServer(_RunScoped):
     sandbox_projects: list[str] = Field([], description="Projects that the sandbox has.")
 
     _session: Session | None = PrivateAttr(default=None)
+    _uploads: Uploads | None = PrivateAttr(default=None)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TableauServer":
@@ -119,6 +133,13 @@ class TableauServer(_RunScoped):
             self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
         return self._session
 
+    @property
+    def uploads(self) -> Uploads:
+        """The uploads of this run, which may begin before the publish that needs them."""
+        if self._uploads is None:
+            self._uploads = self._stack().enter_context(uploading(self.session))
+        return self._uploads
+
     def publish(
         self, path: Path, *, datasource: str, project: str, description: str = ""
     ) -> Published:
@@ -128,7 +149,7 @@ class TableauServer(_RunScoped):
             path: The `.hyper`.
             datasource: Name of the datasource.
             project: Path of the project, such as `Retail/Daily`.
-            description: Description of the datasource.
+            description: Description of the datasource; "" leaves the one that it has.
 
         Returns:
             Id, URL, revision and more of what the server holds now.
@@ -137,7 +158,12 @@ class TableauServer(_RunScoped):
             MdsTableauError: As `mds_tableau.tableau.publish` and `session` say.
         """
         return publish(
-            self.session, path, datasource=datasource, project=project, description=description
+            self.session,
+            path,
+            datasource=datasource,
+            project=project,
+            description=description,
+            uploads=self.uploads,
         )
 
     def _credentials(self) -> Credentials:
@@ -156,12 +182,12 @@ class TableauServer(_RunScoped):
         # a real server needs no sandbox, and nobody should wait for it to load
         from mds_tableau.sandbox import Sandbox, SandboxConfig
 
-        token = Token("mds-tableau-run", secrets.token_urlsafe(24))
+        user = Password("mds-tableau-run", secrets.token_urlsafe(24))
         config = SandboxConfig(
             data_dir=Path(self.sandbox_dir),
-            tokens={token.name: token.value},
+            users={user.username: user.password},
             projects=tuple(self.sandbox_projects),
             public_url=self.sandbox_url,
         )
         sandbox = self._stack().enter_context(Sandbox(config, host="127.0.0.1", port=0))
-        return sandbox.url, token
+        return sandbox.url, user

@@ -5,16 +5,21 @@ real or the sandbox. Making extracts and knowing Dagster do not belong here.
 """
 
 from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
+from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.publish import Published, publish
 from mds_tableau.tableau.session import Session, sign_in
+from mds_tableau.tableau.uploads import Uploads, uploading
 
 __all__ = [
     "ConnectedApp",
     "Credentials",
     "Password",
+    "Patience",
     "Published",
     "Session",
     "Token",
+    "Uploads",
     "publish",
     "sign_in",
+    "uploading",
 ]

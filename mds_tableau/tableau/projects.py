@@ -10,7 +10,6 @@ from difflib import get_close_matches
 import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ProjectNotFound
-from mds_tableau.tableau.failures import translated
 from mds_tableau.tableau.session import Project, Session
 
 
@@ -47,9 +46,10 @@ def find_project(session: Session, path: str) -> Project:
 
 def _all_projects(session: Session) -> list[Project]:
     options = TSC.RequestOptions(pagesize=1000)
-    with translated("Listing the projects", session.server):
-        # a Pager raises what the server answers; iterating over a query set would swallow it
-        items = list(TSC.Pager(session.client.projects, options))
+    # a Pager raises what the server answers; iterating over a query set would swallow it
+    items = session.ask(
+        "Listing the projects", lambda client: list(TSC.Pager(client.projects, options))
+    )
     by_id = {item.id: item for item in items}
     children = defaultdict(list)
     for item in items:

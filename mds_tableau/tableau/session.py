@@ -1,26 +1,39 @@
-"""A session with Tableau Server: signed in once, checked, and signed out on every path.
+"""A session with Tableau Server: signed in, shared by all threads, signed in again when it ends.
 
-What is done within a session belongs to `projects` and `publish`.
+What is done within a session belongs to `projects`, `uploads` and `publish`; which requests may be
+repeated in place to `http`.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
+import platformdirs
 import requests
 import tableauserverclient as TSC  # noqa: N812
+from filelock import FileLock, Timeout
 
-from mds_tableau.errors import ServerUnreachable, SignInError
-from mds_tableau.tableau.credentials import Credentials
+from mds_tableau.errors import ServerUnreachable, SessionEnded, SignInError
+from mds_tableau.tableau.credentials import Credentials, Token
 from mds_tableau.tableau.failures import translated
+from mds_tableau.tableau.http import HttpSession, session_factory
+from mds_tableau.tableau.patience import Patience
 
-_TIMEOUT_SECONDS: Final = (15, 600)  # to connect, and between two bytes; the client has none
 _LOWEST_API: Final = (3, 0)
 """Tableau 2018.1. The client stays at 2.4, silently, when it cannot learn the server's version."""
 
+_RENEWALS: Final = 5
+"""How often a session is signed in again before something is plainly wrong with it."""
+
+_SIGN_INS: Final = 3
+"""How often a sign-in is tried."""
+
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -31,56 +44,176 @@ class Project:
     path: str
 
 
-@dataclass(frozen=True)
 class Session:
-    """A signed-in session.
+    """A signed-in session, which threads may share.
 
     Attributes:
         client: The client; every request goes through it.
         server: URL of the server.
         site: Content URL of the site, "" for the default site.
+        patience: How long the server is waited for.
         known_projects: The projects as they were last listed; empty before.
+        known_datasources: LUIDs by project and folded name, as they were last listed.
     """
 
-    client: TSC.Server
-    server: str
-    site: str
-    known_projects: list[Project] = field(default_factory=list, compare=False, repr=False)
+    def __init__(
+        self, server: str, site: str, credentials: Credentials, patience: Patience
+    ) -> None:
+        self.server = server
+        self.site = site
+        self.patience = patience
+        self.known_projects: list[Project] = []
+        self.known_datasources: dict[tuple[str, str], str] = {}
+        self.client = TSC.Server(
+            server,
+            use_server_version=True,
+            http_options={"timeout": patience.timeout},
+            session_factory=session_factory(patience),
+        )
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._renewals = 0
+
+    def __repr__(self) -> str:
+        return f"Session({self.server!r}, {self.site!r}, {self._credentials})"
 
     @property
     def site_name(self) -> str:
         """The site in words."""
         return f"site '{self.site}'" if self.site else "the default site"
 
+    @property
+    def last_status(self) -> int:
+        """Status of the last answer to this thread, 0 when none came."""
+        http = self.client.session
+        return http.last_status if isinstance(http, HttpSession) else 0
+
+    def sign_in(self) -> None:
+        """Sign in.
+
+        Raises:
+            SignInError: The server refuses the credentials or the site.
+            ServerUnreachable: It does not answer, or what answers is not Tableau Server.
+        """
+        # who waits here may have misspelled the server; a run that is retried comes back later
+        patience = replace(self.patience, attempts=min(_SIGN_INS, self.patience.attempts))
+        patience.persist(self._sign_in_once, _log.warning)
+
+    def _sign_in_once(self) -> None:
+        with self.translated("Signing in"):
+            try:
+                self.client.auth.sign_in(self._credentials.authentication(self.site))
+            except TSC.FailedSignInError as error:
+                raise SignInError(
+                    f"{self.server} refused the sign-in of {self._credentials} to "
+                    f"{self.site_name} ({error.code}: {error.detail}). Check the name, the secret "
+                    "and TABLEAU_SITE; a personal access token ends when it is not used for 15 "
+                    "days."
+                ) from error
+        _require_version(self.client, self.server)
+
+    def ask(self, doing: str, work: Callable[[TSC.Server], _T]) -> _T:
+        """Return what `work` returns; sign in again and repeat it when the session had ended.
+
+        A request of a session that has ended does nothing, so it may be repeated.
+
+        Args:
+            doing: What is being done, such as `Listing the projects`.
+            work: Makes requests, the first of which fails when the session has ended.
+
+        Raises:
+            MdsTableauError: As `translated` says.
+        """
+        token = self.token
+        try:
+            with self.translated(doing):
+                return work(self.client)
+        except SessionEnded:
+            self.renew(token)
+            with self.translated(doing):
+                return work(self.client)
+
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        """Return the context in which what goes wrong with the server becomes an error of ours."""
+        return translated(doing, self.server, lambda: self.last_status)
+
+    def renew(self, ended: str | None) -> None:
+        """Sign in again, unless another thread already has since `ended` was the token.
+
+        Raises:
+            SignInError: The server refuses it, or has ended too many sessions.
+        """
+        with self._lock:
+            if self.token != ended:
+                return
+            self._renewals += 1
+            if self._renewals > _RENEWALS:
+                raise SignInError(
+                    f"{self.server} has ended the session of {self._credentials} "
+                    f"{self._renewals} times. Something else signs in with it at the same time: "
+                    "a personal access token has one session at a time. Give each its own token."
+                )
+            _log.warning("%s has ended the session; signing in again.", self.server)
+            self.sign_in()
+
+    def sign_out(self) -> None:
+        """Sign out; whatever happens to that, the session is over."""
+        try:
+            self.client.auth.sign_out()
+        except (TSC.NotSignedInError, requests.exceptions.RequestException) as error:
+            # this must not hide what happened within
+            _log.info("The session could not be signed out: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # the client raises anything on a strange answer
+            _log.warning("The session could not be signed out: %s", type(error).__name__)
+
+    @property
+    def token(self) -> str | None:
+        """What tells one session from the next; never to be shown."""
+        try:
+            return str(self.client.auth_token)
+        except TSC.NotSignedInError:
+            return None
+
 
 @contextmanager
-def sign_in(server: str, site: str, credentials: Credentials) -> Iterator[Session]:
+def sign_in(
+    server: str, site: str, credentials: Credentials, patience: Patience | None = None
+) -> Iterator[Session]:
     """Sign in, yield the session, and sign out whatever happened within.
+
+    A personal access token has one session at a time, and a second sign-in ends the first: other
+    processes of this user on this machine wait for their turn.
 
     Raises:
         SignInError: The server refuses the credentials or the site.
         ServerUnreachable: It does not answer, or what answers is not Tableau Server.
     """
     server = server.rstrip("/")
-    with translated("Signing in", server):
-        client = TSC.Server(
-            server, use_server_version=True, http_options={"timeout": _TIMEOUT_SECONDS}
-        )
-    session = Session(client, server, site)
-    with translated("Signing in", server):
-        try:
-            client.auth.sign_in(credentials.authentication(site))
-        except TSC.FailedSignInError as error:
-            raise SignInError(
-                f"{server} refused the sign-in of {credentials} to {session.site_name} "
-                f"({error.code}: {error.detail}). Check the name, the secret and TABLEAU_SITE; "
-                "a personal access token ends when it is not used for 15 days."
-            ) from error
-    try:
-        _require_version(client, server)
+    with ExitStack() as stack:
+        if isinstance(credentials, Token):
+            stack.enter_context(_turn(server, credentials))
+        session = Session(server, site, credentials, patience or Patience())
+        session.sign_in()
+        stack.callback(session.sign_out)
         yield session
+
+
+@contextmanager
+def _turn(server: str, token: Token) -> Iterator[None]:
+    digest = hashlib.sha256(f"{server}\0{token.name}\0{token.value}".encode()).hexdigest()
+    folder = platformdirs.user_cache_path("mds_tableau") / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    # within a process the lock is not in the way: a server cannot tell two of its sessions apart
+    lock = FileLock(folder / f"{digest[:32]}.lock", is_singleton=True, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.warning("Another process is signed in with %s; waiting for it to end.", token)
+        lock.acquire()
+    try:
+        yield
     finally:
-        _sign_out(client)
+        lock.release()
 
 
 def _require_version(client: TSC.Server, server: str) -> None:
@@ -92,13 +225,3 @@ def _require_version(client: TSC.Server, server: str) -> None:
             f"needed: {_LOWEST_API[0]}.{_LOWEST_API[1]} or later). Something between here and the "
             "server may be answering in its place."
         )
-
-
-def _sign_out(client: TSC.Server) -> None:
-    try:
-        client.auth.sign_out()
-    except (TSC.NotSignedInError, requests.exceptions.RequestException) as error:
-        # the session is over either way, and this must not hide what happened within
-        _log.info("The session could not be signed out: %s", type(error).__name__)
-    except Exception as error:  # noqa: BLE001  # the client raises anything on a strange answer
-        _log.warning("The session could not be signed out: %s", type(error).__name__)

@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
-from mds_tableau.parquet import export_mart
 from mds_tableau.sandbox import Sandbox, SandboxConfig
 from mds_tableau.tableau import Session, Token, sign_in
 
@@ -42,7 +42,5 @@ def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("extract")
     with duckdb.connect() as connection, Hyper() as hyper:
         connection.execute("CREATE TABLE t AS SELECT range AS id FROM range(1000)")
-        version = export_mart(
-            connection, relation="t", mart="t", file="t.sql", folder=folder / "parquet"
-        )
+        version = export_mart(connection, MartExport("t", "t", "t.sql"), folder / "parquet")
         return hyper.convert(version, extract="t", folder=folder).path

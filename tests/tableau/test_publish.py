@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
-from mds_tableau.errors import ProjectNotFound, PublishError
+from mds_tableau.errors import ExtractRefused, ProjectNotFound
 from mds_tableau.tableau import Session, publish
 from mds_tableau.tableau.projects import find_project
 
@@ -100,6 +100,6 @@ def test_refused_extract_keeps_the_one_before(
     published = publish(session, extract, datasource="Sales", project="Default", description="")
     broken = tmp_path / "broken.hyper"
     broken.write_bytes(b"not an extract" * 100)
-    with pytest.raises(PublishError, match=r"Publishing 'Sales' to 'Default' failed.*400011"):
+    with pytest.raises(ExtractRefused, match=r"Publishing 'Sales' to 'Default' failed: "):
         publish(session, broken, datasource="Sales", project="Default", description="")
     assert _held(session, published.id, tmp_path) == extract.read_bytes()

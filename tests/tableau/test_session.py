@@ -10,7 +10,7 @@ import jwt
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
-from mds_tableau.errors import ServerUnreachable, SignInError
+from mds_tableau.errors import ConnectionBlocked, ServerUnreachable, SignInError
 from mds_tableau.sandbox import Sandbox
 from mds_tableau.tableau import ConnectedApp, Credentials, Password, Token, sign_in
 from tests.tableau.conftest import APP, TOKEN
@@ -87,7 +87,7 @@ def test_page_of_somebody_else_is_not_taken_for_tableau(web_page: str) -> None:
 def test_untrusted_certificate_says_what_to_set(tls_server: str) -> None:
     """A certificate that is not trusted is refused, with the setting for an own authority."""
     with (
-        pytest.raises(ServerUnreachable, match=r"not trusted.*REQUESTS_CA_BUNDLE"),
+        pytest.raises(ConnectionBlocked, match=r"not trusted.*REQUESTS_CA_BUNDLE"),
         sign_in(tls_server, "", TOKEN),
     ):
         pass

@@ -1,0 +1,272 @@
+"""Writes a mart as one version of Parquet with DuckDB, and compares it with the mart.
+
+How columns are cast is decided in `column_types`; what a version is, and reading it, belongs to
+`parquet`; connections are opened by the caller.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from mds_tableau.column_options import ColumnOptions
+from mds_tableau.column_types import plan_columns
+from mds_tableau.columns import ColumnPlan, quote_identifier, quote_path
+from mds_tableau.errors import ExportError
+from mds_tableau.figures import Figures, measure
+from mds_tableau.files import remove, sha256, sole_writer, write_json
+from mds_tableau.parquet import (
+    MANIFEST,
+    ParquetVersion,
+    Part,
+    footer_bytes,
+    next_version,
+    read_version,
+    versions,
+)
+from mds_tableau.parts import parts_relation
+from mds_tableau.renamed import renamed_columns
+from mds_tableau.values import check_values
+
+KEPT_VERSIONS: Final = 2
+"""Versions kept for each mart: the newest, and the one that a reader may still have open."""
+
+# V1: with V2 DuckDB 2.0.0 writes integers as deltas that Hyper misreads without an error.
+# ZSTD: the smallest of uncompressed, snappy, lz4_raw and zstd, at the same speed both ways.
+_COPY_OPTIONS: Final = (
+    "FORMAT parquet, PARQUET_VERSION V1, COMPRESSION zstd, FILENAME_PATTERN 'part-{i}', "
+    "RETURN_STATS"
+)
+_FOOTER_BUDGET: Final = 12 * 1024**2
+"""Bytes that a footer may have before a mart is written again in smaller parts; Hyper refuses
+16 MiB."""
+_CHUNK_BYTES: Final = 110
+"""Bytes that DuckDB writes into the footer for one column of one row group, without its name."""
+_PREVIEW_LENGTH: Final = 200
+
+
+@dataclass(frozen=True)
+class MartExport:
+    """A mart to export.
+
+    Attributes:
+        name: Its name.
+        relation: Quoted name of its relation.
+        file: The model's SQL file, for messages.
+        options: What is asked for single columns, by name.
+        compiled: The SQL that dbt ran for it, or "" when it is not known.
+    """
+
+    name: str
+    relation: str
+    file: str
+    options: Mapping[str, ColumnOptions] = field(default_factory=dict)
+    compiled: str = ""
+
+    def cannot(self, why: str) -> ExportError:
+        """Return the error that says why this mart cannot be exported."""
+        space = "" if why.startswith("\n") else " "
+        return ExportError(f"Cannot export mart '{self.name}' ({self.file}):{space}{why}")
+
+
+def export_mart(
+    connection: duckdb.DuckDBPyConnection, mart: MartExport, folder: Path
+) -> ParquetVersion:
+    """Write the mart as a new version under `folder` and return it.
+
+    Rows, values of each column and a hash of all rows are compared between the mart and what was
+    written. On any failure the versions that were there stay as they are, and nothing else is left.
+
+    Args:
+        connection: Reads the mart; nothing is written through it but the Parquet files.
+        mart: The mart.
+        folder: Where the versions of this mart are.
+
+    Raises:
+        UnsupportedColumn: A column has a type or a name that an extract cannot hold.
+        ExportError: A value does not fit the type it is exported as, the relation is not there,
+            the disk is full, or what was written differs from the mart.
+    """
+    started = time.perf_counter()
+    with sole_writer(folder):
+        for debris in folder.glob(".*.tmp"):
+            remove(debris)
+        version = next_version(folder)
+        beside = folder / f".{version}.tmp"
+        try:
+            # in one transaction now() stays the same, also in a view that is computed three times
+            connection.begin()
+            plans = plan_mart(connection, mart)
+            beside.mkdir(parents=True)
+            warnings = _checked(connection, mart, plans)
+            parts, figures = _write(connection, mart, plans, beside)
+            seconds = time.perf_counter() - started
+            preview = _preview(connection, mart.relation, plans)
+            _write_manifest(beside, mart, plans, parts, figures, seconds, preview, warnings)
+            beside.rename(folder / version)
+        except (duckdb.Error, OSError) as error:
+            raise mart.cannot(_first_line(error)) from error
+        finally:
+            remove(beside)
+            connection.rollback()
+        for old in versions(folder)[:-KEPT_VERSIONS]:
+            remove(old)
+    return read_version(folder / version)
+
+
+def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    """Return name and DuckDB type of each column of a relation, in order."""
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
+    return [(row[0], row[1]) for row in rows]
+
+
+def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[ColumnPlan, ...]:
+    """Return the plan of each column of a mart, looking at its types and not at its values.
+
+    Raises:
+        UnsupportedColumn: As in `plan_columns`.
+        ExportError: The relation is not there, or DuckDB renamed one of its columns.
+    """
+    try:
+        described = describe(connection, mart.relation)
+    except duckdb.CatalogException as error:
+        # of a view it may be something below that is missing, and DuckDB says what
+        raise mart.cannot(
+            f"{mart.relation} cannot be read: {_first_line(error)} Build it first, for example "
+            f"with --select '*parquet/{mart.name}'."
+        ) from error
+    renamed = renamed_columns(connection, [name for name, _ in described], mart.compiled)
+    if renamed:
+        first, second, name = renamed[0]
+        raise mart.cannot(
+            f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it "
+            f"has renamed the second to '{name}'. Give one of them another name."
+        )
+    return plan_columns(described, mart=mart.name, file=mart.file, options=mart.options)
+
+
+def _checked(
+    connection: duckdb.DuckDBPyConnection, mart: MartExport, plans: Sequence[ColumnPlan]
+) -> list[str]:
+    """Return warnings about the values of a mart, or stop at those that would change."""
+    findings = check_values(connection, mart.relation, plans)
+    stopping = [finding for finding in findings if finding.check.stops]
+    if stopping:
+        raise mart.cannot("".join(f"\n- {finding}" for finding in stopping))
+    return [str(finding) for finding in findings]
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    mart: MartExport,
+    plans: Sequence[ColumnPlan],
+    folder: Path,
+) -> tuple[tuple[Part, ...], Figures]:
+    select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
+    columns = [(plan.name, plan.hyper_type) for plan in plans]
+    wanted = measure(connection, f"({select})", columns)
+    names = sum(len(plan.name.encode()) + _CHUNK_BYTES for plan in plans)
+    groups = max(1, _FOOTER_BUDGET // names)
+    stats = _copy(connection, select, folder, groups)
+    while (footer := max(footer_bytes(Path(row[0])) for row in stats)) > _FOOTER_BUDGET:
+        # statistics of long texts stand in the footer too, and only writing them tells how long
+        written = _most_groups(connection, folder)
+        if written == 1:
+            break
+        for row in stats:
+            Path(row[0]).unlink()
+        stats = _copy(connection, select, folder, max(1, written * _FOOTER_BUDGET // footer))
+    parts = tuple(
+        Part(Path(row[0]).name, row[1], row[2], sha256(folder / Path(row[0]).name)) for row in stats
+    )
+    seen = measure(connection, parts_relation([folder / part.file for part in parts]), columns)
+    if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
+        raise ExportError(
+            f"What was written of mart '{mart.name}' differs from the mart ({mart.file}): "
+            f"{seen.rows:,} rows for {wanted.rows:,}, values of each column "
+            f"{list(seen.not_null)} for {list(wanted.not_null)}, row hash "
+            f"{'equal' if seen.row_hash == wanted.row_hash else 'different'}. Nothing was kept of "
+            "it. A view that is other each time it is read, for example by random(), has to be "
+            "materialized as a table; else the disk or DuckDB is at fault."
+        )
+    return parts, wanted
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection, select: str, folder: Path, groups: int
+) -> list[Any]:
+    options = f"{_COPY_OPTIONS}, ROW_GROUPS_PER_FILE {groups}"
+    return connection.execute(f"COPY ({select}) TO {quote_path(folder)} ({options})").fetchall()
+
+
+def _most_groups(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    paths = ", ".join(quote_path(path) for path in folder.iterdir())
+    row = connection.execute(
+        f"SELECT max(num_row_groups) FROM parquet_file_metadata([{paths}])"  # noqa: S608
+    ).fetchone()
+    return int(row[0]) if row else 1
+
+
+def _preview(
+    connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]
+) -> list[tuple[str | None, ...]]:
+    texts = ", ".join(
+        f"left(CAST({quote_identifier(plan.name)} AS VARCHAR), {_PREVIEW_LENGTH})" for plan in plans
+    )
+    return connection.execute(f"SELECT {texts} FROM {relation} LIMIT 5").fetchall()  # noqa: S608
+
+
+def _write_manifest(
+    folder: Path,
+    mart: MartExport,
+    plans: Sequence[ColumnPlan],
+    parts: Sequence[Part],
+    figures: Figures,
+    seconds: float,
+    preview: Sequence[Sequence[str | None]],
+    warnings: Sequence[str],
+) -> None:
+    engine = f"duckdb {duckdb.__version__}"
+    contents = [
+        {
+            "name": plan.name,
+            "source_type": plan.duckdb_type,
+            "hyper_type": str(plan.hyper_type),
+            "not_null": not_null,
+        }
+        for plan, not_null in zip(plans, figures.not_null, strict=True)
+    ]
+    told = [
+        {"cast": plan.cast, "parquet_type": plan.parquet_type, "note": plan.note} for plan in plans
+    ]
+    content = json.dumps([engine, contents, figures.rows, str(figures.row_hash)])
+    for part in parts:
+        with (folder / part.file).open("rb+") as file:
+            os.fsync(file.fileno())
+    write_json(
+        folder / MANIFEST,
+        {
+            "mart": mart.name,
+            "engine": engine,
+            "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "rows": figures.rows,
+            "row_hash": str(figures.row_hash),
+            "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+            "parts": [asdict(part) for part in parts],
+            "columns": [{**one, **more} for one, more in zip(contents, told, strict=True)],
+            "warnings": list(warnings),
+            "preview": preview,
+        },
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]

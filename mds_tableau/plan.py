@@ -1,0 +1,92 @@
+"""Tells beforehand what becomes of each column of each extract, from the types of the marts alone.
+
+No data is read and nothing is written; showing the plan belongs to `plan_command` and to the
+metadata of the assets.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from mds_tableau.columns import OLDEST_TABLEAU, ColumnPlan, file_version
+from mds_tableau.errors import ExportError, UnsupportedColumn
+from mds_tableau.export import MartExport, plan_mart
+from mds_tableau.extracts import Extract
+from mds_tableau.manifest import Mart
+
+PLAN_HEADER: Final = (
+    "column",
+    "duckdb_type",
+    "cast",
+    "parquet_type",
+    "hyper_type",
+    "lost_or_checked",
+)
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What an extract would become.
+
+    Attributes:
+        extract: The extract.
+        columns: Its columns; none when it is refused.
+        refusal: Why it is refused, or "".
+    """
+
+    extract: Extract
+    columns: tuple[ColumnPlan, ...]
+    refusal: str = ""
+
+    @property
+    def file_version(self) -> int:
+        """Hyper file version that the columns need."""
+        return file_version((c.name, c.hyper_type) for c in self.columns)[0]
+
+    @property
+    def raised_by(self) -> tuple[str, ...]:
+        """Columns that raise the file version above the base."""
+        return file_version((c.name, c.hyper_type) for c in self.columns)[1]
+
+    @property
+    def oldest_tableau(self) -> str:
+        """Oldest products that open the extract."""
+        return OLDEST_TABLEAU[self.file_version]
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row for each column, as `PLAN_HEADER` names them."""
+        return [
+            (c.name, c.duckdb_type, c.cast, c.parquet_type, str(c.hyper_type), c.note)
+            for c in self.columns
+        ]
+
+
+def plan_all(
+    connection: duckdb.DuckDBPyConnection,
+    extracts: Iterable[Extract],
+    compiled: Callable[[Mart], str],
+) -> tuple[ExtractPlan, ...]:
+    """Return the plan of each extract, the refused ones with the reason.
+
+    Args:
+        connection: Has the marts, as they were built last.
+        extracts: The extracts.
+        compiled: Gives the SQL that dbt ran for a mart, or "" when it is not known.
+    """
+    return tuple(_plan(connection, extract, compiled) for extract in extracts)
+
+
+def _plan(
+    connection: duckdb.DuckDBPyConnection, extract: Extract, compiled: Callable[[Mart], str]
+) -> ExtractPlan:
+    [mart] = extract.marts
+    try:
+        wanted = MartExport(mart.name, mart.relation, mart.file, extract.options, compiled(mart))
+        return ExtractPlan(extract, plan_mart(connection, wanted))
+    except (ExportError, UnsupportedColumn) as error:
+        return ExtractPlan(extract, (), str(error))
+    except duckdb.Error as error:
+        return ExtractPlan(extract, (), f"Cannot read mart '{mart.name}' ({mart.file}): {error}")

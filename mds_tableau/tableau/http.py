@@ -1,0 +1,80 @@
+"""The HTTP session that the client makes its requests with: what may be repeated in place.
+
+A request that surely did not arrive (the connection was refused, or the server answered 429) is
+repeated, whatever it is; a GET is repeated after everything that a later one may not meet. All else
+is doubtful, and is judged by who knows what it was for. The repeating itself is urllib3's.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from typing_extensions import Self
+from urllib3.exceptions import SSLError
+from urllib3.util.retry import Retry
+
+from mds_tableau.tableau.patience import Patience
+
+_NOT_ARRIVED: Final = 429
+_PASSING: Final = frozenset({500, 502, 503, 504})
+_REPEATS: Final = 2
+"""More is left to who knows what the request was for, so that patience is not multiplied."""
+
+_HARMLESS: Final = frozenset({"GET", "HEAD"})
+
+
+class _Repeats(Retry):
+    """urllib3's rules, but for these: a status depends on the method, and TLS is not retried."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Whether an answer is one to ask again after."""
+        if status_code == _NOT_ARRIVED:
+            return bool(self.total)
+        return method.upper() in _HARMLESS and status_code in _PASSING and bool(self.total)
+
+    def increment(self, *args: Any, **kwargs: Any) -> Self:
+        """Count a failure, or raise it when it is the last one or will not go away."""
+        error = kwargs.get("error")
+        if isinstance(error, SSLError):
+            raise error
+        return super().increment(*args, **kwargs)
+
+
+class HttpSession(requests.Session):
+    """A session of requests that repeats what may be repeated, and remembers the last status.
+
+    Attributes:
+        last_status: Status of the last answer, which the client hides behind some of its errors.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        super().__init__()
+        self.last_status = 0
+        adapter = HTTPAdapter(
+            max_retries=_Repeats(
+                total=min(_REPEATS, patience.attempts - 1),
+                redirect=0,
+                allowed_methods=_HARMLESS,
+                backoff_factor=patience.first_pause,
+                backoff_max=patience.longest_pause,
+                backoff_jitter=patience.first_pause,
+                retry_after_max=patience.longest_retry_after,
+                # the last answer is worth more than the news that it was the last
+                raise_on_status=False,
+            )
+        )
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Make a request as requests does, and keep its status."""
+        self.last_status = 0
+        response = super().request(*args, **kwargs)
+        self.last_status = response.status_code
+        return response
+
+
+def session_factory(patience: Patience) -> Callable[[], HttpSession]:
+    """Return what makes a session for each thread of the client."""
+    return lambda: HttpSession(patience)

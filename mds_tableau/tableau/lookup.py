@@ -1,0 +1,98 @@
+"""Finds a datasource by name and project, and tells one state of it from the next.
+
+A server lists what was published a moment ago only after a while, so what is known by its id is
+asked for by it. Publishing belongs to `publish`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import tableauserverclient as TSC  # noqa: N812
+from tableauserverclient.server.endpoint.exceptions import ServerResponseError
+
+from mds_tableau.tableau.session import Project, Session
+
+_PAGE: Final = 1000
+_NOT_FOUND: Final = "404004"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a server holds of a datasource at one moment.
+
+    Attributes:
+        item: The datasource as the server tells it.
+        revision: Its newest revision; None where the site keeps no history or does not show it.
+    """
+
+    item: TSC.DatasourceItem
+    revision: int | None
+
+    @property
+    def id(self) -> str:
+        """LUID of the datasource."""
+        return str(self.item.id)
+
+    def is_newer_than(self, other: "Held | None") -> bool:
+        """Whether something was published between the other state and this one."""
+        if other is None:
+            return True
+        if self.revision is not None and other.revision is not None:
+            return self.revision > other.revision
+        return bool(self.item.updated_at != other.item.updated_at)
+
+
+def find_datasource(session: Session, name: str, project: Project) -> Held | None:
+    """Return the datasource of a name in a project, or None when there is none.
+
+    Names are compared as the server does it, without regard to case; every page is looked at.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+    key = (project.id, name.casefold())
+    known = session.known_datasources.get(key)
+    if known is None:
+        # a filter cannot name a project's id, nor a name with a comma
+        options = TSC.RequestOptions(pagesize=_PAGE)
+        # a Pager raises what the server answers; iterating over a query set would swallow it
+        items = session.ask(
+            f"Looking for '{name}'", lambda client: list(TSC.Pager(client.datasources, options))
+        )
+        found = {(str(i.project_id), str(i.name).casefold()): str(i.id) for i in items}
+        session.known_datasources.update(found)
+        known = found.get(key)
+    return held(session, known) if known is not None else None
+
+
+def held(session: Session, datasource_id: str) -> Held | None:
+    """Return the present state of a datasource, or None when it is gone.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+
+    def ask(client: TSC.Server) -> Held | None:
+        try:
+            item = client.datasources.get_by_id(datasource_id)
+        except ServerResponseError as error:
+            if str(error.code) != _NOT_FOUND:
+                raise
+            return None
+        return Held(item, _revision(client, item))
+
+    found = session.ask("Looking at the datasource", ask)
+    if found is None:
+        session.known_datasources = {
+            key: value for key, value in session.known_datasources.items() if value != datasource_id
+        }
+    return found
+
+
+def _revision(client: TSC.Server, item: TSC.DatasourceItem) -> int | None:
+    try:
+        client.datasources.populate_revisions(item)
+        numbers = [int(r.revision_number) for r in item.revisions if r.revision_number]
+    except ServerResponseError:
+        return None
+    return max(numbers, default=None)

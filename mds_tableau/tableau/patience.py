@@ -1,0 +1,97 @@
+"""How long and how often a server is waited for, before what is doubtful becomes a failure.
+
+Figures, pauses and counting only; which errors may be repeated is told by their class, and what has
+to happen before the next attempt by who makes it. The repeating itself is tenacity's.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_any,
+    wait_random_exponential,
+)
+
+from mds_tableau.errors import Transient
+
+_LONGEST_RETRY_AFTER: Final = 300
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How patient a session is.
+
+    Attributes:
+        attempts: How often something is tried in all.
+        first_pause: Seconds before the second attempt, at most; doubled from then on, with jitter.
+        longest_pause: Seconds of the longest pause.
+        connect_seconds: How long a connection may take to open.
+        read_seconds: How long the server may stay silent within an answer.
+        publish_seconds: How long one publish may take with everything that is tried in it.
+        sleep: What pauses.
+    """
+
+    attempts: int = 6
+    first_pause: float = 0.5
+    longest_pause: float = 60.0
+    connect_seconds: float = 15.0
+    read_seconds: float = 300.0
+    publish_seconds: float = 3600.0
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+    @property
+    def timeout(self) -> tuple[float, float]:
+        """The time-outs of a request, as requests takes them."""
+        return self.connect_seconds, self.read_seconds
+
+    @property
+    def longest_retry_after(self) -> int:
+        """Seconds that a `Retry-After` is cut to."""
+        return max(1, int(min(self.longest_pause * 5, _LONGEST_RETRY_AFTER)))
+
+    def persist(self, work: Callable[[], _T], tell: Callable[[str], None]) -> _T:
+        """Return what `work` returns, calling it again after errors that can pass.
+
+        Args:
+            work: Called until it returns, raises something else, or patience ends.
+            tell: Told before each pause what went wrong and how long the pause is.
+
+        Raises:
+            Transient: The last error, with how often it was tried.
+        """
+        started = time.monotonic()
+        attempts = 0
+
+        def once() -> _T:
+            nonlocal attempts
+            attempts += 1
+            return work()
+
+        def before_sleep(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            pause = state.next_action.sleep if state.next_action else 0.0
+            tell(f"{error} Trying again in {pause:.1f} seconds ({attempts} of {self.attempts}).")
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_any(
+                stop_after_attempt(self.attempts), stop_after_delay(self.publish_seconds)
+            ),
+            wait=wait_random_exponential(multiplier=self.first_pause, max=self.longest_pause),
+            before_sleep=before_sleep,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(once)
+        except Transient as error:
+            took = time.monotonic() - started
+            raise type(error)(f"{error} Tried {attempts} times in {took:.0f} seconds.") from error

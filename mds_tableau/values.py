@@ -1,0 +1,87 @@
+"""Looks for values that would change on their way, in one pass over a relation.
+
+What is looked for is part of a column's plan; what to do about a finding is decided by the caller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from mds_tableau.columns import Check, ColumnPlan, quote_identifier
+
+_EXAMPLE_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Rows of a column that a check speaks of.
+
+    Attributes:
+        plan: The column.
+        check: The check.
+        rows: How many rows it speaks of.
+        example: One of their values as text, cut to a readable length.
+    """
+
+    plan: ColumnPlan
+    check: Check
+    rows: int
+    example: str
+
+    def __str__(self) -> str:
+        remedy = f" {self.check.remedy}" if self.check.remedy else ""
+        return (
+            f"column '{self.plan.name}' ({self.plan.duckdb_type}): {self.rows:,} rows "
+            f"{self.check.what}, for example {self.example}.{remedy}"
+        )
+
+
+def check_values(
+    connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]
+) -> tuple[Finding, ...]:
+    """Return what the checks of the plans find in a relation, in the order of its columns.
+
+    Raises:
+        duckdb.Error: The relation cannot be read.
+    """
+    checks = [(plan, check) for plan in plans for check in plan.checks]
+    if not checks:
+        return ()
+    counts = _row(
+        connection,
+        relation,
+        [f"count(*) FILTER (WHERE {check.condition})" for _, check in checks],
+    )
+    found = [
+        (plan, check, int(rows)) for (plan, check), rows in zip(checks, counts, strict=True) if rows
+    ]
+    if not found:
+        return ()
+    # only now, as turning each value into text costs more than looking at it
+    examples = _row(
+        connection,
+        relation,
+        [
+            f"left(any_value(CAST({quote_identifier(plan.name)} AS VARCHAR)) "
+            f"FILTER (WHERE {check.condition}), {_EXAMPLE_LENGTH + 1})"
+            for plan, check, _ in found
+        ],
+    )
+    return tuple(
+        Finding(plan, check, rows, _cut(str(example)))
+        for (plan, check, rows), example in zip(found, examples, strict=True)
+    )
+
+
+def _row(
+    connection: duckdb.DuckDBPyConnection, relation: str, selected: Sequence[str]
+) -> tuple[Any, ...]:
+    select = f"SELECT {', '.join(selected)} FROM {relation}"  # noqa: S608
+    row: tuple[Any, ...] | None = connection.execute(select).fetchone()
+    return row or ()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _EXAMPLE_LENGTH else text[:_EXAMPLE_LENGTH] + "…"

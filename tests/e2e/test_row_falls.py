@@ -1,0 +1,156 @@
+"""A mart that lost rows does not take the place of what analysts see, unless somebody says so."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+
+from mds_tableau.pipeline import build_definitions, extract_definitions
+from tests.pipeline import ROOT, Held, Workplace, execute, failures, held_by_sandbox
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt, pytest.mark.hyper]
+
+STEP = "tableau__revenue"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workplace:
+    """A small project whose mart `revenue` has a row for each order of its seed."""
+    return Workplace.create(
+        tmp_path / "the shop", ROOT / "tests" / "projects" / "shop", MDS_MARTS="reporting"
+    )
+
+
+def _orders(shop: Workplace, days: int) -> None:
+    """Give the seed one order on each of so many days."""
+    lines = [f"{day},Ada,10.50,2026-01-{day:02}" for day in range(1, days + 1)]
+    seed = shop.project / "seeds" / "orders.csv"
+    seed.write_text("\n".join(["order_id,customer,amount,ordered_on", *lines, ""]))
+
+
+def _publish(shop: Workplace) -> dict[str, str]:
+    """Run the whole job, and return what the failed steps say."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        return failures(execute(build_definitions(shop.settings()), "*", instance))
+
+
+def _publish_with(shop: Workplace, config: Mapping[str, Any]) -> dict[str, str]:
+    """Publish `revenue` again with a run config, as the UI does."""
+    job = build_definitions(shop.settings()).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["tableau", "revenue"])],
+            run_config=config,
+            raise_on_error=False,
+        )
+    return failures(result)
+
+
+def _held(shop: Workplace) -> Held:
+    return held_by_sandbox(shop.data, shop.folder / "scratch")["Revenue, daily"]
+
+
+def test_empty_mart_is_published_only_when_it_may_be(shop: Workplace) -> None:
+    """Without rows it is refused, also the first time; the server keeps what it has.
+
+    What has rows again is published as always, and so is an empty mart that may be empty.
+    """
+    model = shop.project / "models" / "reporting" / "revenue.sql"
+    whole = model.read_text()
+    empty = whole.replace("group by", "where false group by")
+    model.write_text(empty)
+    [(step, said)] = _publish(shop).items()
+    assert step == STEP
+    assert "mart 'revenue' (models/reporting/revenue.sql) has no rows" in said
+    # the other mart of the project is not held back
+    assert set(held_by_sandbox(shop.data, shop.folder / "scratch")) == {"customers_v2"}
+
+    model.write_text(whole)
+    assert _publish(shop) == {}
+    before = _held(shop)
+    assert len(before.rows) == 2
+
+    model.write_text(empty)
+    assert set(_publish(shop)) == {STEP}
+    assert _held(shop) == before
+
+    yml = shop.project / "models" / "reporting" / "reporting.yml"
+    assert f"({yml.relative_to(shop.project).as_posix()})" in said
+    yml.write_text(
+        yml.read_text().replace("tableau:\n", "tableau:\n          allow_empty: true\n", 1)
+    )
+    assert _publish(shop) == {}
+    after = _held(shop)
+    assert (after.rows, after.id, after.revision) == ([], before.id, before.revision + 1)
+
+
+def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
+    """It is refused until the run config or the command of the message lets it through.
+
+    After that the rows that are there count, so that the next run is a run like any other.
+    """
+    _orders(shop, 10)
+    assert _publish(shop) == {}
+    before = _held(shop)
+    _orders(shop, 4)
+    [(step, said)] = _publish(shop).items()
+    assert step == STEP
+    assert "it has 4 rows, 60.0% fewer than the 10 that the server has since" in said
+    assert _held(shop) == before
+    # publishing again what was refused is refused too
+    assert set(_publish_with(shop, {})) == {STEP}
+
+    [config] = re.findall(r"run config `(.*)` in the UI", said)
+    assert _publish_with(shop, yaml.safe_load(config)) == {}
+    after = _held(shop)
+    assert (len(after.rows), after.revision) == (4, before.revision + 1)
+
+    _orders(shop, 1)
+    [said] = _publish(shop).values()
+    assert "it has 1 rows, 75.0% fewer than the 4" in said
+    [command] = re.findall(r"on the command line: (dagster .*)$", said)
+    done = shop.run(*shlex.split(command))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(_held(shop).rows) == 1
+    assert _publish(shop) == {}
+
+
+def test_limit_of_setting_and_model_beside_a_teams_own_assets(shop: Workplace) -> None:
+    """The setting counts where a team runs dbt itself, and the model's own limit before it."""
+    _orders(shop, 10)
+    assert _publish(shop) == {}
+    warehouse = shop.project / "db" / "the shop.duckdb"
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            """DELETE FROM prefix_reporting."Revenue per Day" WHERE "Ordered On" > '2026-01-08'"""
+        )
+    os.environ["MDS_MAX_ROW_FALL"] = "0.1"
+    stages = " or ".join(f"key:{stage}/revenue" for stage in ("parquet", "hyper", "tableau"))
+
+    def publish() -> dict[str, str]:
+        definitions = extract_definitions(
+            shop.project / "target" / "manifest.json",
+            duckdb_path=warehouse,
+            settings=shop.settings(),
+        )
+        with dg.DagsterInstance.ephemeral() as instance:
+            return failures(execute(definitions, stages, instance))
+
+    [said] = publish().values()
+    assert "it has 8 rows, 20.0% fewer than the 10" in said
+    assert "At most 10% may be lost in one publish: that is 0.1 from MDS_MAX_ROW_FALL." in said
+    yml = shop.project / "models" / "reporting" / "reporting.yml"
+    yml.write_text(
+        yml.read_text().replace("tableau:\n", "tableau:\n          max_row_fall: 0.2\n", 1)
+    )
+    build_definitions(shop.settings())  # parses the project again
+    assert publish() == {}
+    assert len(_held(shop).rows) == 8
