@@ -16,12 +16,13 @@ from filelock import FileLock
 
 from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
-from mds_tableau.defs.extracts import DUCKDB, Folders, Gate, Upstream, extract_assets
+from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
+from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore

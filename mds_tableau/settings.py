@@ -32,6 +32,9 @@ flag and is off in `mds_tableau.hyper`."""
 # dbt writes every debug event to its log file, which takes a tenth of the time of a small project
 _QUIETER_DBT = {"DBT_LOG_LEVEL_FILE": "info"}
 
+# a file below this goes in one request, which the client reads into memory whole
+_SMALL_REQUESTS = {"TSC_FILESIZE_LIMIT_MB": "16"}
+
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
@@ -97,6 +100,9 @@ class Settings(BaseSettings):
     )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
+    mds_upload_workers: int = Field(
+        2, ge=1, le=16, description="Extracts that are uploaded at the same time."
+    )
     mds_sandbox_port: int = Field(
         8850, ge=1, le=65535, description="Port where `mds-tableau sandbox` is looked for."
     )
@@ -145,7 +151,7 @@ class Settings(BaseSettings):
         """
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
-        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT}.items():
+        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_SMALL_REQUESTS}.items():
             os.environ.setdefault(name, value)
 
 

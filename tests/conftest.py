@@ -60,6 +60,13 @@ def _session_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _module_environment() -> Iterator[None]:
+    """Takes back what a fixture of a module has set, before the next module comes."""
+    with _environment_without_settings():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _test_environment() -> Iterator[None]:
     """Hides settings that another test or a fixture left behind, and takes back its own."""

@@ -293,6 +293,16 @@ TEXTS = st.text(_CHARACTERS, max_size=20)
 _WIDE: dict[str, Way] = {"bigint": _in_64_bits, "numeric": _fits(10**38)}
 _JSON: dict[str, Way] = {"as: json": repr}
 
+_INTERVALS = st.tuples(
+    st.just(0) | st.integers(-30_000, 30_000),
+    st.just(0) | st.integers(-200_000, 200_000) | st.integers(-(2**31) + 1, 2**31 - 1),
+    st.integers(-DAY, DAY) | st.integers(-(2**62), 2**62),
+)
+# days and the rest nearly cancel each other
+_SHORT_INTERVALS = st.tuples(st.integers(-90_000, 90_000), st.integers(-DAY, DAY)).map(
+    lambda value: (0, value[0], value[1] - value[0] * DAY)
+)
+
 KINDS: list[Kind] = [
     Kind("BOOLEAN", st.booleans(), {"": _plain, "as: text": lambda v: str(v).lower()}),
     _integers("TINYINT", -(2**7), 2**7 - 1),
@@ -380,11 +390,7 @@ KINDS: list[Kind] = [
     *_moments("TIMESTAMPTZ_NS", 10**9, -9_223_286_400 * 10**9, 2**63 - 2, zoned=True),
     Kind(
         "INTERVAL",
-        st.tuples(
-            st.just(0) | st.integers(-30_000, 30_000),
-            st.just(0) | st.integers(-200_000, 200_000) | st.integers(-(2**31) + 1, 2**31 - 1),
-            st.integers(-DAY, DAY) | st.integers(-(2**62), 2**62),
-        ),
+        _INTERVALS | _SHORT_INTERVALS,
         {
             "as: text": lambda value: value,
             "as: seconds": _interval(seconds=True),

@@ -1,20 +1,14 @@
-"""Makes the three assets of each extract: `parquet/*`, `hyper/*` and `tableau/*`.
+"""Makes the assets `parquet/*` and `hyper/*` of each extract, and has `tableau/*` made.
 
 One op for each asset, so that what fails stops itself, what stands behind it, and nothing else.
-The work is done by `mds_tableau.parquet`, `hyper` and `tableau`; what is exported is decided in
+The work is done by `mds_tableau.export` and `hyper`; what is exported is decided in
 `mds_tableau.extracts`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Final
 
 import dagster as dg
-import duckdb
-from dagster_duckdb import DuckDBResource
-from pydantic import Field
 
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
@@ -23,97 +17,18 @@ from mds_tableau.defs.metadata import (
     described_columns,
     hyper_metadata,
     parquet_metadata,
-    published_metadata,
 )
+from mds_tableau.defs.publishing import tableau_asset
 from mds_tableau.defs.resources import HyperResource, TableauServer
+from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream, reading
 from mds_tableau.errors import ExtractError, HeldBack
 from mds_tableau.export import MartExport, export_mart
-from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
-from mds_tableau.files import sha256
-from mds_tableau.manifest import Mart
 from mds_tableau.parquet import newest_version
-from mds_tableau.published import record_published, refuse_loss
 from mds_tableau.verify import VerificationFailed
-from mds_tableau.warehouse import wait_until_free
-
-Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
-"""Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
-answer holds until the block ends."""
 
 EQUALS_MART: Final = "equals_mart"
 """Name of the check of each extract."""
-
-DUCKDB: Final = "mds_duckdb"
-"""Key of the resource that reads the marts."""
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """What the assets of an extract take from the asset of its mart.
-
-    Attributes:
-        key: The mart's asset.
-        owners: Its owners, who own the extract too.
-        after: Assets that only have to be done before the mart is exported.
-        compiled: Gives the SQL that dbt ran for the mart, or "" when it is not known.
-    """
-
-    key: dg.AssetKey
-    owners: Sequence[str] = ()
-    after: Sequence[dg.AssetKey] = field(default=())
-    compiled: Callable[[], str] = lambda: ""
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the stages leave what they make: files below one folder, and the server.
-
-    Attributes:
-        data: The folder.
-        target: The server and site, in words.
-        max_row_fall: Largest share of its rows that a datasource there may lose in one publish,
-            unless its model says otherwise.
-    """
-
-    data: Path
-    target: str
-    max_row_fall: float
-
-    @property
-    def parquet(self) -> Path:
-        """Folder of the Parquet versions, one folder for each mart."""
-        return self.data / "parquet"
-
-    @property
-    def hyper(self) -> Path:
-        """Folder of the extracts."""
-        return self.data / "hyper"
-
-    @property
-    def published(self) -> Path:
-        """Folder with what was published last, one file for each extract."""
-        return self.data / "published"
-
-
-@contextmanager
-def reading(
-    resource: DuckDBResource, context: dg.AssetExecutionContext
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the marts for reading, and close them whatever happens within.
-
-    The resource itself leaves the file open, and so locked, after an error.
-
-    Raises:
-        DatabaseLocked: Another process writes and does not let go in time.
-    """
-    path = Path(resource.database)
-    wait_until_free(path, read_only=True, log=context.log.warning)
-    with resource.get_connection() as connection:
-        try:
-            yield connection
-        finally:
-            connection.close()
 
 
 def extract_assets(
@@ -125,7 +40,7 @@ def extract_assets(
         _hyper_asset(extract, upstream, folders),
     ]
     if extract.publish:
-        assets.append(_tableau_asset(extract, upstream, folders))
+        assets.append(tableau_asset(extract, upstream, folders))
     return assets
 
 
@@ -202,7 +117,9 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
         metadata=described_columns(mart),
         check_specs=[check],
     )
-    def hyper(context: dg.AssetExecutionContext, hyper: HyperResource) -> Iterator[Any]:
+    def hyper(
+        context: dg.AssetExecutionContext, hyper: HyperResource, tableau: TableauServer
+    ) -> Iterator[Any]:
         with told_plainly():
             version = newest_version(folders.parquet / mart.name)
             if version is None:
@@ -210,8 +127,7 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     f"There is no Parquet of mart '{mart.name}' in {folders.parquet}. Export it "
                     f"first, for example with --select '*hyper/{extract.name}'."
                 )
-            selected = context.run.asset_selection
-            if selected and dg.AssetKey(["parquet", mart.name]) not in selected:
+            if not _is_selected(context, dg.AssetKey(["parquet", mart.name])):
                 context.log.warning(
                     f"This run does not export '{mart.name}': the extract is made of the Parquet "
                     f"of {version.created_at}."
@@ -227,6 +143,9 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     metadata=comparison_metadata(error.comparison),
                 )
                 raise
+        if extract.publish and _is_selected(context, dg.AssetKey(["tableau", extract.name])):
+            # while the next extract is converted; the publish waits for its own, and commits
+            tableau.begin(made.path)
         for warning in made.warnings:
             context.log.warning(f"Mart '{mart.name}': {warning}")
         raised = (
@@ -254,71 +173,6 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
     return hyper
 
 
-class PublishConfig(dg.Config):
-    """What may be asked of one publish, in the launchpad or as the config of a run."""
-
-    allow_row_fall: bool = Field(
-        False, description="Publish although more rows were lost than may be lost in one publish."
-    )
-
-
-def _tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.AssetsDefinition:
-    [mart] = extract.marts
-
-    @dg.asset(
-        key=["tableau", extract.name],
-        deps=[["hyper", extract.name]],
-        group_name="tableau",
-        kinds={"tableau"},
-        owners=upstream.owners,
-        description=(
-            f"The datasource `{extract.datasource}` in the project `{extract.project}` on Tableau "
-            f"Server.\n\n{extract.description}"
-        ).strip(),
-        metadata={
-            "datasource": extract.datasource,
-            "project": extract.project,
-            **described_columns(mart),
-        },
-    )
-    def tableau(
-        context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
-    ) -> dg.MaterializeResult[Any]:
-        with told_plainly():
-            made = read_extract(folders.hyper, extract.name)
-            if sha256(made.path) != made.sha256:
-                raise ExtractError(
-                    f"{made.path} has changed since it was verified. It is not published; build it "
-                    f"again, for example with --select 'hyper/{extract.name}'."
-                )
-            refuse_loss(
-                folders.published,
-                extract,
-                made.rows,
-                target=folders.target,
-                max_row_fall=folders.max_row_fall,
-                allow_row_fall=config.allow_row_fall,
-            )
-            published = tableau.publish(
-                made.path,
-                datasource=extract.datasource,
-                project=extract.project,
-                description=extract.description,
-            )
-            record_published(
-                folders.published,
-                made,
-                published,
-                target=folders.target,
-                run_id=context.run.run_id,
-            )
-        context.log.info(
-            f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
-            f"{published.server} in {published.seconds:.2f} seconds: {published.url}"
-        )
-        return dg.MaterializeResult(
-            metadata=published_metadata(published, made, mart),
-            data_version=dg.DataVersion(made.fingerprint),
-        )
-
-    return tableau
+def _is_selected(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
+    selected = context.run.asset_selection
+    return not selected or key in selected

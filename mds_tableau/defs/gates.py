@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator
 
 from mds_tableau.defs.dbt import DbtRunner, held, run_chain
-from mds_tableau.defs.extracts import Gate
+from mds_tableau.defs.stages import Gate
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import refusals
 

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
 
 from mds_tableau.defs.dbt import node_name
-from mds_tableau.defs.extracts import Folders
+from mds_tableau.defs.stages import Folders
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest
 from mds_tableau.published import still_serves

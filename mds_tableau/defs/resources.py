@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from mds_tableau.errors import MdsTableauError
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
@@ -92,9 +93,11 @@ class TableauServer(_RunScoped):
     )
 
     sandbox_projects: list[str] = Field([], description="Projects that the sandbox has.")
+    upload_workers: int = Field(2, description="Extracts that are uploaded at the same time.")
 
     _session: Session | None = PrivateAttr(default=None)
     _uploads: Uploads | None = PrivateAttr(default=None)
+    _is_useless: bool = PrivateAttr(default=False)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TableauServer":
@@ -114,6 +117,7 @@ class TableauServer(_RunScoped):
             sandbox_dir=str(settings.mds_data_dir / "sandbox"),
             sandbox_url=f"http://127.0.0.1:{settings.mds_sandbox_port}",
             sandbox_projects=settings.sandbox_projects,
+            upload_workers=settings.mds_upload_workers,
         )
 
     @property
@@ -133,11 +137,30 @@ class TableauServer(_RunScoped):
             self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
         return self._session
 
+    def begin(self, path: Path) -> None:
+        """Begin to upload an extract in the background; a small one goes with its publish.
+
+        What goes wrong is left to the publish, which tries again and can tell what it was for.
+        """
+        if self._is_useless:
+            return
+        try:
+            self.uploads.begin(path)
+        except MdsTableauError:
+            # signing in takes its time to fail, and would fail for the next extract too
+            self._is_useless = True
+
     @property
     def uploads(self) -> Uploads:
-        """The uploads of this run, which may begin before the publish that needs them."""
+        """The uploads of this run; signs in when they are first asked for.
+
+        Raises:
+            MdsTableauError: As `session` says.
+        """
         if self._uploads is None:
-            self._uploads = self._stack().enter_context(uploading(self.session))
+            self._uploads = self._stack().enter_context(
+                uploading(self.session, self.upload_workers)
+            )
         return self._uploads
 
     def publish(

@@ -1,8 +1,8 @@
 """Sessions: signing in by password, token or connected app, finding a request's, signing out.
 
-Who may be let in, for how long and with which scopes belongs here; what they may then do does not.
-Codes and numbers follow Tableau's reference for signing in and its page on troubleshooting
-connected apps; where these are silent, `COVERAGE.md` says what was chosen.
+Who may be let in, for how long and with which scopes belongs here; what they may then do does not,
+and JWTs are read in `jwts`. Codes follow Tableau's reference for signing in; where it is silent,
+`COVERAGE.md` says what was chosen.
 """
 
 import fnmatch
@@ -11,18 +11,17 @@ import hmac
 import json
 import secrets
 import sqlite3
-import time
 from collections.abc import Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import jwt
 from starlette.responses import Response
 
-from mds_tableau.sandbox import xmlio
+from mds_tableau.sandbox import jwts, xmlio
 from mds_tableau.sandbox.calls import Call, Session
 from mds_tableau.sandbox.config import SandboxConfig
 from mds_tableau.sandbox.errors import (
+    ApiError,
     bad_credentials,
     bad_request,
     no_credentials,
@@ -31,7 +30,6 @@ from mds_tableau.sandbox.errors import (
 )
 from mds_tableau.sandbox.store import Store
 
-LONGEST_JWT_SECONDS = 10 * 60
 # Writing on every request would make readers wait for writers; a minute of idling more or less
 # does not matter.
 LAST_USED_SECONDS = 60.0
@@ -51,7 +49,7 @@ def sign_in(call: Call) -> Response:
     config = call.store.config
     claims: dict[str, Any] = {}
     if kind == "jwt":
-        claims = _check_jwt(config, credentials.get("jwt", ""))
+        claims = jwts.read(config, credentials.get("jwt", ""))
         user_name, credential = claims["sub"], "jwt"
     elif kind == "name":
         user_name = _check_password(config, credentials)
@@ -65,24 +63,39 @@ def sign_in(call: Call) -> Response:
         site = _site(db, config, content_url)
         user_id = _user_id(db, user_name, credentials.find("user"))
         if claims:
-            _use_up(db, claims)
+            jwts.use_up(db, config, claims)
+        if credential.startswith("token:"):
+            _age(db, call.store, credential)
         if config.one_session_per_token and credential.startswith("token:"):
             db.execute("DELETE FROM sessions WHERE credential = ?", (credential,))
         _drop_idle(db, call.store)
-        token = f"{secrets.token_urlsafe(22)}|{secrets.token_urlsafe(24)}|{site['id']}"
         scopes = json.dumps(claims["scp"]) if claims else None
-        db.execute(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
-            (_digest(token), user_id, site["id"], credential, scopes, call.store.time()),
+        token = _open_session(db, call.store, user_id, site["id"], credential, scopes)
+    return _opened(call, token, site, user_id)
+
+
+def switch_site(call: Call) -> Response:
+    """Opens a session on another site and ends the caller's: POST auth/switchSite."""
+    node = xmlio.read_request(call.body, "site")
+    store, session = call.store, call.session
+    with store.writing() as db:
+        site = db.execute(
+            "SELECT * FROM sites WHERE content_url_key = ?",
+            (node.get("contentUrl", "").casefold(),),
+        ).fetchone()
+        if site is None or site["content_url"].casefold() not in _site_keys(store.config):
+            raise ApiError(401003, "There was a problem switching sites.")
+        if site["id"] == session.site_id:
+            raise ApiError(403070, "The site is the one that the session is for already.")
+        key = (session.token_digest,)
+        row = db.execute("SELECT * FROM sessions WHERE token_digest = ?", key).fetchone()
+        if row is None:
+            raise bad_credentials()
+        db.execute("DELETE FROM sessions WHERE token_digest = ?", key)
+        token = _open_session(
+            db, store, session.user_id, site["id"], row["credential"], row["scopes"]
         )
-    return call.reply(
-        xmlio.element(
-            "credentials",
-            {"token": token, "estimatedTimeToExpiration": f"{config.idle_minutes}:00:00"},
-            xmlio.element("site", {"id": site["id"], "contentUrl": site["content_url"]}),
-            xmlio.element("user", {"id": user_id}),
-        )
-    )
+    return _opened(call, token, site, session.user_id)
 
 
 def sign_out(call: Call) -> Response:
@@ -90,6 +103,32 @@ def sign_out(call: Call) -> Response:
     with call.store.writing() as db:
         db.execute("DELETE FROM sessions WHERE token_digest = ?", (call.session.token_digest,))
     return Response(status_code=204)
+
+
+def end_session(store: Store, token: str, *, second_sign_in: bool = False) -> bool:
+    """Ends a session; returns whether there was any.
+
+    Args:
+        store: The sandbox's state.
+        token: The session's token.
+        second_sign_in: Whether to end what a second sign-in with the session's personal access
+            token ends, which is nothing where a session has none.
+    """
+    digest = _digest(token)
+    query = "DELETE FROM sessions WHERE token_digest = ?"
+    if second_sign_in:
+        query = (
+            "DELETE FROM sessions WHERE credential LIKE 'token:%' AND credential IN"
+            " (SELECT credential FROM sessions WHERE token_digest = ?)"
+        )
+    with store.writing() as db:
+        return bool(db.execute(query, (digest,)).rowcount)
+
+
+def end_all_sessions(store: Store) -> None:
+    """Ends all sessions."""
+    with store.writing() as db:
+        db.execute("DELETE FROM sessions")
 
 
 def find_session(store: Store, token: str | None) -> Session:
@@ -112,17 +151,46 @@ def find_session(store: Store, token: str | None) -> Session:
     return Session(digest, row["user_id"], row["site_id"], scopes)
 
 
-def check_scopes(session: Session, needed: Sequence[str]) -> None:
+def check_scopes(store: Store, session: Session, needed: Sequence[str]) -> None:
     """Refuses what a JWT's scopes do not allow.
 
     Raises:
-        ApiError: 401002; a needed scope is missing.
+        ApiError: 401002, or the code that was chosen for this; a needed scope is missing.
     """
     if session.scopes is None:
         return
     for scope in needed:
         if not any(fnmatch.fnmatchcase(scope, allowed) for allowed in session.scopes):
-            raise bad_credentials()
+            raise ApiError(store.config.choices.missing_scope_code, bad_credentials().detail)
+
+
+def _open_session(
+    db: sqlite3.Connection,
+    store: Store,
+    user_id: str,
+    site_id: str,
+    credential: str,
+    scopes: str | None,
+) -> str:
+    """Returns the token of a new session."""
+    token = f"{secrets.token_urlsafe(22)}|{secrets.token_urlsafe(24)}|{site_id}"
+    db.execute(
+        "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+        (_digest(token), user_id, site_id, credential, scopes, store.time()),
+    )
+    return token
+
+
+def _opened(call: Call, token: str, site: sqlite3.Row, user_id: str) -> Response:
+    idle = f"{call.store.config.idle_minutes}:00:00"
+    return call.reply(
+        xmlio.element(
+            "credentials",
+            {"token": token, "estimatedTimeToExpiration": idle},
+            xmlio.element("site", {"id": site["id"], "contentUrl": site["content_url"]}),
+            xmlio.element("user", {"id": user_id}),
+        )
+    )
 
 
 def _kind(credentials: Element) -> str:
@@ -148,13 +216,32 @@ def _check_token(config: SandboxConfig, credentials: Element) -> str:
     return f"token:{name}"
 
 
+def _age(db: sqlite3.Connection, store: Store, credential: str) -> None:
+    """Refuses a token that has ended; notes that the others were used."""
+    now, choices = store.time(), store.config.choices
+    db.execute("INSERT OR IGNORE INTO tokens VALUES (?, ?, ?)", (credential, now, now))
+    row = db.execute("SELECT * FROM tokens WHERE name = ?", (credential,)).fetchone()
+    for since, days in (
+        (row["created"], choices.token_days),
+        (row["last_used"], choices.unused_token_days),
+    ):
+        if days is not None and now > since + days * 24 * 60 * 60:
+            raise sign_in_error()
+    db.execute("UPDATE tokens SET last_used = ? WHERE name = ?", (now, credential))
+
+
 def _same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
 
 
+def _site_keys(config: SandboxConfig) -> set[str]:
+    """Returns the sites that this sandbox serves; its folder may know others."""
+    return {"", config.site.casefold()}
+
+
 def _site(db: sqlite3.Connection, config: SandboxConfig, content_url: str) -> sqlite3.Row:
     key = content_url.casefold()
-    if key not in {"", config.site.casefold()}:
+    if key not in _site_keys(config):
         raise sign_in_error()
     row: sqlite3.Row = db.execute(
         "SELECT * FROM sites WHERE content_url_key = ?", (key,)
@@ -184,55 +271,3 @@ def _idle_limit(store: Store) -> float:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _check_jwt(config: SandboxConfig, token: str) -> dict[str, Any]:
-    secret_value, client_id = _signing_key(config, token)
-    try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            secret_value,
-            algorithms=["HS256"],
-            audience="tableau",
-            issuer=client_id,
-            options={"require": ["exp", "iss", "aud", "sub", "jti"]},
-        )
-    except jwt.InvalidTokenError as error:
-        raise sign_in_error(10084, "JWT_PARSE_ERROR") from error
-    if int(claims["exp"]) > time.time() + LONGEST_JWT_SECONDS:
-        raise sign_in_error(10096, "JWT_EXPIRATION_EXCEEDS_CONFIGURED_EXPIRATION_PERIOD")
-    scopes = claims.get("scp")
-    if not scopes:
-        raise sign_in_error(10099, "SCOPES_MISSING")
-    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
-        raise sign_in_error(10097, "SCOPES_MALFORMED")
-    # Unlike at a sign-in by password, case matters here.
-    if claims["sub"] not in config.user_names:
-        raise sign_in_error(5, "SYSTEM_USER_NOT_FOUND")
-    return claims
-
-
-def _signing_key(config: SandboxConfig, token: str) -> tuple[str, str]:
-    """Returns the secret value and the client id that a JWT's header names."""
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError as error:
-        raise sign_in_error(10084, "JWT_PARSE_ERROR") from error
-    if header.get("alg") != "HS256":
-        raise sign_in_error(10087, "BLOCKLISTED_JWS_ALGORITHM")
-    client_id, secret_id = header.get("iss"), header.get("kid")
-    if not isinstance(client_id, str) or not isinstance(secret_id, str):
-        raise sign_in_error(10083, "BAD_JWT")
-    if client_id not in {known for known, _ in config.connected_apps}:
-        raise sign_in_error(10089, "CONNECTED_APP_NOT_FOUND")
-    if (client_id, secret_id) not in config.connected_apps:
-        raise sign_in_error(10085, "COULD_NOT_FETCH_JWT_KEYS")
-    return config.connected_apps[client_id, secret_id], client_id
-
-
-def _use_up(db: sqlite3.Connection, claims: dict[str, Any]) -> None:
-    used = db.execute(
-        "INSERT OR IGNORE INTO used_jwts VALUES (?, ?)", (str(claims["jti"]), int(claims["exp"]))
-    )
-    if not used.rowcount:
-        raise sign_in_error(10091, "JTI_ALREADY_USED")

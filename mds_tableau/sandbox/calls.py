@@ -5,14 +5,15 @@ that are neither documented for an operation nor known to the sandbox are refuse
 no client believes in an effect that it did not have.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from starlette.responses import Response
 
-from mds_tableau.sandbox import xmlio
+from mds_tableau.sandbox import filters, xmlio
 from mds_tableau.sandbox.errors import ApiError
+from mds_tableau.sandbox.filters import BadFilter, Field, Page, Row
 from mds_tableau.sandbox.multipart import Parts
 from mds_tableau.sandbox.store import Store
 
@@ -77,6 +78,17 @@ class Call:
         if value.lower() not in {"true", "false"}:
             raise ApiError(400008, f"Invalid value '{value}' of '{name}': true or false expected.")
         return value.lower() == "true"
+
+    def select(self, rows: Sequence[Row], fields: Mapping[str, Field]) -> Page:
+        """Returns the page of filtered and sorted rows that the query string asks for.
+
+        Raises:
+            ApiError: See `filters.select`.
+        """
+        try:
+            return filters.select(rows, self.query, fields)
+        except BadFilter as error:
+            raise ApiError(self.store.config.choices.bad_filter_code, error.detail) from error
 
     def reply(self, *children: Element, status: int = 200) -> Response:
         """Returns the children in the envelope of the request's API version."""

@@ -12,18 +12,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mds_tableau.errors import SandboxError
+from mds_tableau.sandbox.choices import Choices
 
 MEGABYTE = 1024 * 1024
 
 OLDEST_API_VERSION = (2, 0)
 PRODUCT_VERSIONS = {
+    "2.3": "10.0",
+    "2.4": "10.1",
+    "2.8": "10.5",
+    "3.0": "2018.1",
+    "3.1": "2018.2",
+    "3.4": "2019.2",
+    "3.5": "2019.3",
+    "3.6": "2019.4",
+    "3.7": "2020.1",
+    "3.10": "2020.4",
+    "3.13": "2021.3",
+    "3.14": "2021.4",
+    "3.15": "2022.1",
+    "3.17": "2022.3",
     "3.19": "2023.1",
     "3.20": "2023.2",
     "3.21": "2023.3",
     "3.22": "2024.1",
     "3.23": "2024.2",
+    "3.24": "2024.3",
     "3.25": "2025.1",
 }
+# The newest version of Hyper's file format that each server opens, from its API version on.
+FILE_VERSIONS = (((3, 24), 4), ((3, 19), 3), ((3, 10), 2), ((3, 4), 1))
 
 # A real connected app's secret value is 44 characters long, and PyJWT warns below 32 bytes.
 SHORTEST_SECRET_VALUE = 32
@@ -36,14 +54,35 @@ def parse_version(text: str) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeedWorkbook:
+    """A workbook that each site has from the start.
+
+    Attributes:
+        name: Its name.
+        project: Path of its project; made when missing.
+        datasource: Name of the data source of its project that its sheets show; "" for none.
+        sheets: Names of its sheets.
+        dashboards: Names of its dashboards; each shows all sheets.
+    """
+
+    name: str
+    project: str = "Default"
+    datasource: str = ""
+    sheets: tuple[str, ...] = ("Sheet 1",)
+    dashboards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
     """Everything that one sandbox needs to know before it starts.
 
     Attributes:
         data_dir: Folder of everything it keeps; created when missing.
         site: contentUrl of the one site beside Default; "" means only Default.
-        users: Password of each user; all are administrators.
+        users: Password of each user; all are administrators but the publishers.
+        publishers: Names of the users who may change only what is theirs or was allowed to them.
         projects: Paths of projects that each site has from the start, beside Default.
+        workbooks: Workbooks that each site has from the start.
         tokens: Secret of each personal access token; they belong to the first user.
         connected_apps: Secret value of each (client id, secret id).
         api_version: The newest REST API version that it speaks.
@@ -53,6 +92,9 @@ class SandboxConfig:
         idle_minutes: After how many idle minutes a session ends.
         one_session_per_token: Whether a second sign-in with a token ends the first session.
         kept_revisions: How many revisions of a data source are kept.
+        open_extracts: Whether published extracts are opened with Hyper; otherwise only their first
+            bytes are looked at, and nothing can be appended.
+        choices: The answers to what no evidence settles.
         clock: The time, in seconds since 1970; tests may replace it.
 
     Raises:
@@ -61,7 +103,9 @@ class SandboxConfig:
 
     data_dir: Path
     site: str = ""
+    publishers: frozenset[str] = frozenset()
     projects: tuple[str, ...] = ()
+    workbooks: tuple[SeedWorkbook, ...] = ()
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     connected_apps: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
@@ -72,10 +116,17 @@ class SandboxConfig:
     idle_minutes: int = 240
     one_session_per_token: bool = True
     kept_revisions: int = 25
+    open_extracts: bool = True
+    choices: Choices = field(default_factory=Choices)
     clock: Callable[[], float] = field(default=time.time, repr=False)
 
     def __post_init__(self) -> None:
-        problems = [*self._site_problems(), *self._people_problems(), *self._number_problems()]
+        problems = [
+            *self._site_problems(),
+            *self._people_problems(),
+            *self._number_problems(),
+            *self.choices.problems(),
+        ]
         if problems:
             raise SandboxError("Cannot start the sandbox: " + " ".join(problems))
 
@@ -88,6 +139,13 @@ class SandboxConfig:
     def product_version(self) -> str:
         """The Tableau Server release that speaks the API version."""
         return PRODUCT_VERSIONS.get(self.api_version, "2025.1")
+
+    @property
+    def newest_file_version(self) -> int:
+        """The newest version of Hyper's file format that the server opens."""
+        if self.choices.newest_file_version is not None:
+            return self.choices.newest_file_version
+        return next((newest for since, newest in FILE_VERSIONS if self.version >= since), 0)
 
     @property
     def user_names(self) -> tuple[str, ...]:
@@ -112,6 +170,9 @@ class SandboxConfig:
         keys = [name.casefold() for name in self.users]
         if len(set(keys)) < len(keys):
             problems.append("Two user names differ only in case; Tableau takes them for one.")
+        unknown = sorted(self.publishers - set(self.user_names))
+        if unknown:
+            problems.append(f"publishers names {', '.join(unknown)}, who are no users.")
         named = [*self.users.items(), *self.tokens.items()]
         if any(not name or not secret for name, secret in named):
             problems.append("A user or token has an empty name or secret; give both.")

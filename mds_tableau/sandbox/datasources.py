@@ -1,13 +1,15 @@
-"""Published data sources, the side that reads: list, get, download, revisions; and deleting.
+"""Published data sources, the side that reads: list, get, download; and deleting.
 
 What a data source looks like in replies and how one is found belongs here; how its content changes
-stands in `publishing`. Attributes, filters and codes follow Tableau's reference for data sources
-and the replies recorded with its Python client.
+stands in `publishing`, and other changes in `updating`. Attributes, filters and codes follow
+Tableau's reference for data sources and the replies recorded with its Python client.
 """
 
 import contextlib
+import json
 import math
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
@@ -15,24 +17,38 @@ from xml.etree.ElementTree import Element
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from mds_tableau.sandbox import filters, packaging, xmlio
+from mds_tableau.sandbox import filters, packaging, rights, xmlio
 from mds_tableau.sandbox.calls import Call
 from mds_tableau.sandbox.config import MEGABYTE
-from mds_tableau.sandbox.errors import not_found, not_implemented
+from mds_tableau.sandbox.errors import not_found
 from mds_tableau.sandbox.filters import CHOICE, EQUAL, RANGE, Field, Row
 from mds_tableau.sandbox.store import Store
 
-TYPE = "hyper"
 ATTEMPTS = 5
+# Where rows of a data source are, with the column that names it.
+OWN_ROWS = (
+    ("revisions", "datasource_id"),
+    ("connections", "datasource_id"),
+    ("tags", "item_id"),
+    ("permissions", "item_id"),
+    ("datasources", "id"),
+)
 
 SELECT = """SELECT datasources.*, sites.content_url AS site_url, projects.name AS project_name,
-    users.name AS owner_name, revisions.size, revisions.file
+    users.name AS owner_name, revisions.size, revisions.file, revisions.package,
+    (SELECT json_group_array(label) FROM tags WHERE item_id = datasources.id) AS tags
     FROM datasources
     JOIN sites ON sites.id = datasources.site_id
     JOIN projects ON projects.id = datasources.project_id
     JOIN users ON users.id = datasources.owner_id
     JOIN revisions ON revisions.datasource_id = datasources.id
         AND revisions.number = datasources.revision"""
+
+
+def tags(row: Row) -> list[str]:
+    """Returns a data source's tags, in alphabetical order."""
+    labels: list[str] = json.loads(row["tags"])
+    return sorted(labels, key=str.casefold)
 
 
 def megabytes(row: Row) -> int:
@@ -69,8 +85,8 @@ FIELDS = {
     "serverPort": Field(EQUAL),
     "size": Field(RANGE, megabytes, int),
     "tableName": Field(CHOICE),
-    "tags": Field(CHOICE),
-    "type": Field(EQUAL, lambda row: TYPE),
+    "tags": Field(CHOICE, tags, many=True),
+    "type": Field(EQUAL, lambda row: row["type"]),
     "updatedAt": Field(RANGE, lambda row: row["updated_at"], filters.to_time),
 }
 
@@ -79,10 +95,11 @@ def query(call: Call) -> Response:
     """Lists the site's data sources: GET datasources."""
     with call.store.reading() as db:
         rows = of_site(db, call.session.site_id)
-    page = filters.select(rows, call.query, FIELDS)
+    kind = call.store.config.choices.datasource_type
+    page = call.select([{**row, "type": kind} for row in rows], FIELDS)
     return call.reply(
         xmlio.pagination(page),
-        xmlio.element("datasources", None, *(to_element(row, call.base_url) for row in page.rows)),
+        xmlio.element("datasources", None, *(to_element(call, row) for row in page.rows)),
     )
 
 
@@ -90,67 +107,52 @@ def get(call: Call) -> Response:
     """Shows one data source: GET datasources/{id}."""
     with call.store.reading() as db:
         row = find(db, call.session.site_id, call.path["datasource_id"])
-    return call.reply(to_element(row, call.base_url))
+    return call.reply(to_element(call, row))
 
 
 def download(call: Call) -> Response:
     """Sends the current content, packaged: GET datasources/{id}/content."""
-    if not call.flag("includeExtract", default=True):
-        raise not_implemented("downloading without the extract (includeExtract=false)")
-    row, extract = current_content(
-        call.store, call.path["datasource_id"], site_id=call.session.site_id
-    )
-    package = call.store.stage()
+    return packaged(call, lambda db: find(db, call.session.site_id, call.path["datasource_id"]))
+
+
+def packaged(call: Call, look: Callable[[sqlite3.Connection], Row]) -> Response:
+    """Returns a response that sends a revision's content as a `.tdsx`, with or without its extract.
+
+    Args:
+        call: The request.
+        look: Finds the revision's files and its data source's name.
+    """
+    with_extract = call.flag("includeExtract", default=True)
+    store = call.store
+    row, content = _snapshot(store, look, lambda row: row["package"] or row["file"])
+    target = store.stage()
     try:
-        packaging.write_tdsx(package, row["name"], extract)
+        if row["package"]:
+            packaging.copy_tdsx(target, content, with_extract=with_extract)
+        else:
+            packaging.write_tdsx(target, row["name"], content if with_extract else None)
     finally:
-        call.store.discard([extract])
-    return file_response(call.store, package, f"{row['name']}.tdsx", 'name="tableau_datasource"')
-
-
-def revisions(call: Call) -> Response:
-    """Lists a data source's kept revisions, oldest first: GET datasources/{id}/revisions."""
-    with call.store.reading() as db:
-        row = find(db, call.session.site_id, call.path["datasource_id"])
-        rows = [
-            dict(revision)
-            for revision in db.execute(
-                "SELECT revisions.*, users.name AS publisher_name FROM revisions"
-                " JOIN users ON users.id = revisions.publisher_id"
-                " WHERE datasource_id = ? ORDER BY number",
-                (row["id"],),
-            )
-        ]
-    page = filters.paginate(rows, call.query)
-    elements = [
-        xmlio.element(
-            "revision",
-            {
-                "revisionNumber": revision["number"],
-                "publishedAt": revision["published_at"],
-                "deleted": False,
-                "current": revision["number"] == row["revision"],
-                "sizeInBytes": revision["size"],
-            },
-            xmlio.element(
-                "publisher", {"id": revision["publisher_id"], "name": revision["publisher_name"]}
-            ),
-        )
-        for revision in page.rows
-    ]
-    return call.reply(xmlio.pagination(page), xmlio.element("revisions", None, *elements))
+        store.discard([content])
+    return file_response(store, target, f"{row['name']}.tdsx", 'name="tableau_datasource"')
 
 
 def delete(call: Call) -> Response:
     """Removes a data source with all its revisions: DELETE datasources/{id}."""
     with call.store.writing() as db:
         row = find(db, call.session.site_id, call.path["datasource_id"])
-        key = (row["id"],)
-        files = db.execute("SELECT file FROM revisions WHERE datasource_id = ?", key).fetchall()
-        db.execute("DELETE FROM revisions WHERE datasource_id = ?", key)
-        db.execute("DELETE FROM datasources WHERE id = ?", key)
-    call.store.discard(call.store.file(one["file"]) for one in files)
+        rights.check_write(db, call, row, 403004)
+        files = forget(db, call.store, row["id"])
+    call.store.discard(files)
     return Response(status_code=204)
+
+
+def forget(db: sqlite3.Connection, store: Store, datasource_id: str) -> list[Path]:
+    """Deletes a data source's rows; returns its files, to be removed after the transaction."""
+    key = (datasource_id,)
+    rows = db.execute("SELECT file, package FROM revisions WHERE datasource_id = ?", key).fetchall()
+    for table, column in OWN_ROWS:
+        db.execute(f"DELETE FROM {table} WHERE {column} = ?", key)  # noqa: S608 - our own names
+    return [store.file(name) for row in rows for name in row if name]
 
 
 def of_site(db: sqlite3.Connection, site_id: str) -> list[Row]:
@@ -179,13 +181,22 @@ def current_content(
     Raises:
         ApiError: 404004; there is none with this id.
     """
+    return _snapshot(
+        store, lambda db: find(db, site_id, datasource_id), lambda row: str(row["file"])
+    )
+
+
+def _snapshot(
+    store: Store, look: Callable[[sqlite3.Connection], Row], name_of: Callable[[Row], str]
+) -> tuple[Row, Path]:
+    """Returns a row and a second name for the file that it names."""
     for _ in range(ATTEMPTS):
         with store.reading() as db:
-            row = find(db, site_id, datasource_id)
+            row = look(db)
         # It may be deleted, or overwritten very often, between these two lines.
         with contextlib.suppress(FileNotFoundError):
-            return row, store.snapshot(row["file"])
-    raise FileNotFoundError(f"The file {row['file']} of data source {row['id']} is missing.")
+            return row, store.snapshot(name_of(row))
+    raise FileNotFoundError(f"The file {name_of(row)} is missing.")
 
 
 def file_response(store: Store, path: Path, filename: str, disposition: str) -> Response:
@@ -206,7 +217,7 @@ def webpage_path(row: Row) -> str:
     return f"{site}/datasources/{row['number']}"
 
 
-def to_element(row: Row, base_url: str) -> Element:
+def to_element(call: Call, row: Row) -> Element:
     """Returns a data source as it stands in replies."""
     return xmlio.element(
         "datasource",
@@ -214,7 +225,7 @@ def to_element(row: Row, base_url: str) -> Element:
             "id": row["id"],
             "name": row["name"],
             "contentUrl": row["content_url"],
-            "type": TYPE,
+            "type": call.store.config.choices.datasource_type,
             "size": megabytes(row),
             "description": row["description"],
             "createdAt": row["created_at"],
@@ -224,9 +235,9 @@ def to_element(row: Row, base_url: str) -> Element:
             "isCertified": bool(row["certified"]),
             "certificationNote": row["certification_note"],
             "useRemoteQueryAgent": bool(row["use_remote_query_agent"]),
-            "webpageUrl": f"{base_url}/#{webpage_path(row)}",
+            "webpageUrl": f"{call.base_url}/#{webpage_path(row)}",
         },
         xmlio.element("project", {"id": row["project_id"], "name": row["project_name"]}),
         xmlio.element("owner", {"id": row["owner_id"]}),
-        xmlio.element("tags"),
+        xmlio.element("tags", None, *(xmlio.element("tag", {"label": tag}) for tag in tags(row))),
     )

@@ -90,6 +90,8 @@ class Resource:
             )
             return await run_in_threadpool(operation.run, call)
         except ApiError as error:
+            if error.reason:
+                logger.warning("%s %s: %s", request.method, request.url.path, error)
             return xmlio.error_reply(error)
         except GatewayError as error:
             return HTMLResponse(
@@ -135,10 +137,16 @@ class Resource:
         session = auth.find_session(self.store, request.headers.get("x-tableau-auth"))
         site_id = request.path_params.get("site_id", session.site_id)
         if site_id.lower() != session.site_id:
-            raise not_found(404000, "Site", site_id)
-        auth.check_scopes(session, operation.scopes)
+            raise not_found(self._site_code(site_id), "Site", site_id)
+        auth.check_scopes(self.store, session, operation.scopes)
         self.jobs.settle(self.store)
         return session
+
+    def _site_code(self, site_id: str) -> int:
+        """Returns the code for a site that is not the session's: unknown, or another one."""
+        with self.store.reading() as db:
+            known = db.execute("SELECT 1 FROM sites WHERE id = ?", (site_id.lower(),)).fetchone()
+        return self.store.config.choices.other_site_code if known else 404000
 
     async def _parts(self, request: Request, operation: Operation) -> Parts:
         if operation.needs_length and "content-length" not in request.headers:

@@ -25,10 +25,14 @@ class ApiError(Exception):
         code: Tableau's six-digit code; its first three digits are the HTTP status.
         summary: A few words; the same for all codes of one HTTP status, nearly.
         detail: What was wrong, for a person.
+        reason: What a real server does not tell the client; for the sandbox's log and job notes.
     """
 
-    def __init__(self, code: int, detail: str, *, summary: str | None = None) -> None:
-        super().__init__(f"{code}: {detail}")
+    def __init__(
+        self, code: int, detail: str, *, summary: str | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(f"{code}: {detail}" + (f" ({reason})" if reason else ""))
+        self.reason = reason
         self.code = code
         self.detail = detail
         self.summary = summary or SUMMARIES[self.status]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mds_tableau.sandbox import effects
 from mds_tableau.sandbox.errors import ApiError, bad_request, not_implemented
 
 DEFAULT_PAGE_SIZE = 100
@@ -22,6 +23,7 @@ SORTABLE = ("name", "createdAt", "updatedAt")
 
 EQUAL = frozenset({"eq"})
 CHOICE = frozenset({"eq", "in"})
+TEXT = frozenset({"eq", "has"})
 RANGE = frozenset({"eq", "gt", "gte", "lt", "lte"})
 
 Row = Mapping[str, Any]
@@ -51,12 +53,21 @@ class Field:
         get: Gives a row's value; None when the field is documented and the sandbox lacks it.
         convert: Makes a comparable value of one in a filter; raises ValueError.
         wildcard: Whether `*` in an eq stands for any characters.
+        many: Whether a row has several values, of which one has to fit.
     """
 
     operators: frozenset[str]
     get: Callable[[Row], Any] | None = None
     convert: Callable[[str], Any] = str
     wildcard: bool = False
+    many: bool = False
+
+
+class BadFilter(ApiError):
+    """A filter that cannot be understood, or not for this list."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400065, detail)
 
 
 @dataclass(frozen=True)
@@ -92,16 +103,16 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
     """Returns a filter's conditions, all of which must hold; a repeated field's last one counts.
 
     Raises:
-        ApiError: 400065; a piece is not `field:operator:value`.
+        BadFilter: A piece is not `field:operator:value`.
     """
     conditions: dict[str, Condition] = {}
     for piece in _split(text):
         name, operator, value = (*piece.split(":", 2), "", "")[:3]
         if piece.count(":") < 2 or not name or not operator:
-            raise _bad_filter(f"'{piece}' is not of the form field:operator:value.")
+            raise BadFilter(f"'{piece}' is not of the form field:operator:value.")
         if operator == "in":
             if not (value.startswith("[") and value.endswith("]")):
-                raise _bad_filter(f"'{piece}' needs its values in brackets.")
+                raise BadFilter(f"'{piece}' needs its values in brackets.")
             values = tuple(value[1:-1].split(","))
         else:
             values = (value,)
@@ -115,8 +126,8 @@ def apply_filter(
     """Returns the rows for which all conditions hold.
 
     Raises:
-        ApiError: 400065, an unknown field or operator or a value of the wrong form; 501000, a
-            documented field that the sandbox does not have.
+        BadFilter: An unknown field or operator, or a value of the wrong form.
+        ApiError: 501000; a documented field that the sandbox does not have.
     """
     kept = list(rows)
     for condition in conditions:
@@ -183,7 +194,7 @@ def select(rows: Sequence[Row], query: Mapping[str, str], fields: Mapping[str, F
         ApiError: See `parse_filter`, `apply_filter`, `apply_sort`, `check_fields`, `paginate`.
     """
     check_fields(query.get("fields"))
-    kept = apply_filter(rows, parse_filter(query.get("filter", "")), fields)
+    kept = apply_filter(effects.listed(rows), parse_filter(query.get("filter", "")), fields)
     if query.get("sort"):
         kept = apply_sort(kept, query["sort"], fields)
     return paginate(kept, query)
@@ -204,11 +215,11 @@ def _split(text: str) -> list[str]:
 def _predicate(condition: Condition, fields: Mapping[str, Field]) -> Callable[[Row], bool]:
     field = fields.get(condition.field)
     if field is None:
-        raise _bad_filter(
+        raise BadFilter(
             "The filter query contains a key which is not recognized for this api version."
         )
     if condition.operator not in field.operators:
-        raise _bad_filter(
+        raise BadFilter(
             f"The operator '{condition.operator}' is not supported for '{condition.field}'."
         )
     if field.get is None:
@@ -216,9 +227,12 @@ def _predicate(condition: Condition, fields: Mapping[str, Field]) -> Callable[[R
     try:
         values = [field.convert(value) for value in condition.values]
     except ValueError as error:
-        raise _bad_filter(
+        raise BadFilter(
             f"'{','.join(condition.values)}' is not a value of '{condition.field}'."
         ) from error
+    if field.many:
+        get = field.get
+        return lambda row: not set(values).isdisjoint(get(row))
     return _comparison(condition.operator, field.get, values, wildcard=field.wildcard)
 
 
@@ -232,6 +246,7 @@ def _comparison(
     comparisons: dict[str, Callable[[Row], bool]] = {
         "eq": lambda row: bool(get(row) == first),
         "in": lambda row: get(row) in values,
+        "has": lambda row: first in get(row),
         "gt": lambda row: bool(get(row) > first),
         "gte": lambda row: bool(get(row) >= first),
         "lt": lambda row: bool(get(row) < first),
@@ -250,7 +265,3 @@ def _positive(text: str | None, default: int, code: int, what: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text, re.ASCII) or int(text) < 1:
         raise ApiError(code, f"Invalid {what} '{text}': a whole number from 1 on is expected.")
     return int(text)
-
-
-def _bad_filter(detail: str) -> ApiError:
-    return ApiError(400065, detail)

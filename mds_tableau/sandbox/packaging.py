@@ -5,6 +5,7 @@ which Tableau's own programs write; that Tableau Desktop opens ours has not been
 """
 
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,19 +13,37 @@ from xml.etree import ElementTree as ET
 EXTRACTS = "Data/Extracts"
 
 
-def write_tdsx(target: Path, name: str, extract: Path) -> None:
+def write_tdsx(target: Path, name: str, extract: Path | None) -> None:
     """Writes a packaged data source.
 
     Args:
         target: The file to write.
         name: Name of the data source.
-        extract: The `.hyper` to pack.
+        extract: The `.hyper` to pack; None leaves it out.
     """
     member = f"{EXTRACTS}/{_file_name(name)}.hyper"
     # Hyper has compressed its data already; packing it again costs much time and saves little.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as package:
         package.writestr(f"{_file_name(name)}.tds", _tds(name, member))
-        package.write(extract, member)
+        if extract is not None:
+            package.write(extract, member)
+
+
+def copy_tdsx(target: Path, source: Path, *, with_extract: bool) -> None:
+    """Writes a packaged data source anew, with or without the extract in it.
+
+    Args:
+        target: The file to write.
+        source: The packaged data source.
+        with_extract: Whether its `.hyper` files are copied as well.
+    """
+    if with_extract:
+        shutil.copyfile(source, target)
+        return
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for member in old.infolist():
+            if not member.filename.lower().endswith(".hyper"):
+                new.writestr(member, old.read(member))
 
 
 def _file_name(name: str) -> str:

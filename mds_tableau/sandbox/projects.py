@@ -1,6 +1,7 @@
 """Projects: listing, creating, and finding the one that others name.
 
-A site's tree of projects and its rules belong here; what is published into a project does not.
+A site's tree of projects and its rules belong here; changing and deleting projects does not, nor
+does what is published into one.
 Attributes and codes follow Tableau's reference for querying and creating projects.
 """
 
@@ -11,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from starlette.responses import Response
 
-from mds_tableau.sandbox import filters, xmlio
+from mds_tableau.sandbox import filters, rights, xmlio
 from mds_tableau.sandbox.calls import Call
 from mds_tableau.sandbox.errors import ApiError, bad_request, not_found, not_implemented
 from mds_tableau.sandbox.filters import CHOICE, EQUAL, RANGE, Field, Row
@@ -47,7 +48,7 @@ def query(call: Call) -> Response:
                 f"{SELECT} WHERE site_id = ? ORDER BY sequence", (call.session.site_id,)
             )
         ]
-    page = filters.select(rows, call.query, FIELDS)
+    page = call.select(rows, FIELDS)
     return call.reply(
         xmlio.pagination(page), xmlio.element("projects", None, *map(to_element, page.rows))
     )
@@ -59,11 +60,16 @@ def create(call: Call) -> Response:
     xmlio.check_children(node, {"owner"})
     if call.flag("publishSamples"):
         raise not_implemented("publishing samples (publishSamples=true)")
-    name = _name(node)
-    permissions = _content_permissions(node, call)
+    name = name_of(node)
+    permissions = content_permissions(node, call)
     project_id, now = str(uuid.uuid4()), call.store.now()
     with call.store.writing() as db:
-        parent_id = _parent_id(db, call.session.site_id, node)
+        parent_id = parent_of(db, call.session.site_id, node)
+        if parent_id:
+            above = find(db, call.session.site_id, parent_id)
+            rights.check_project(db, call, above, 403045)
+        else:
+            rights.check_admin(db, call, 403045, "create projects here")
         try:
             db.execute(
                 "INSERT INTO projects (id, site_id, parent_id, name, name_key, description,"
@@ -83,7 +89,7 @@ def create(call: Call) -> Response:
                 ),
             )
         except sqlite3.IntegrityError as error:
-            raise ApiError(409006, f"A project already exists with the name '{name}'") from error
+            raise name_conflict(name) from error
         row = find(db, call.session.site_id, project_id)
     return call.reply(to_element(row), status=201)
 
@@ -125,14 +131,29 @@ def to_element(row: Row) -> Element:
     return xmlio.element("project", attributes, xmlio.element("owner", {"id": row["owner_id"]}))
 
 
-def _name(node: Element) -> str:
+def name_conflict(name: str) -> ApiError:
+    """Returns the error for a name that another project beside it has."""
+    return ApiError(409006, f"A project already exists with the name '{name}'")
+
+
+def name_of(node: Element) -> str:
+    """Returns the name that a request gives a project.
+
+    Raises:
+        ApiError: 400000; it is empty or too long.
+    """
     name = node.get("name", "")
     if not name.strip() or len(name) > LONGEST_NAME:
         raise bad_request(f"A project needs a name of 1 to {LONGEST_NAME} characters.")
     return name
 
 
-def _content_permissions(node: Element, call: Call) -> str:
+def content_permissions(node: Element, call: Call) -> str:
+    """Returns who sets permissions of a project's content, as a request says.
+
+    Raises:
+        ApiError: 400000, no such value; 400008, not in this version.
+    """
     permissions = node.get("contentPermissions", "ManagedByOwner")
     if permissions not in CONTENT_PERMISSIONS:
         raise bad_request(
@@ -144,7 +165,12 @@ def _content_permissions(node: Element, call: Call) -> str:
     return permissions
 
 
-def _parent_id(db: sqlite3.Connection, site_id: str, node: Element) -> str:
+def parent_of(db: sqlite3.Connection, site_id: str, node: Element) -> str:
+    """Returns the id of the project that a request puts one into, "" for none.
+
+    Raises:
+        ApiError: 404005; there is no such project.
+    """
     parent_id = node.get("parentProjectId", "")
     return str(find(db, site_id, parent_id)["id"]) if parent_id else ""
 

@@ -4,6 +4,7 @@ Starting, readiness and stopping belong here; what is served does not. It listen
 addresses only, because it is a tool for one person's machine and not a server.
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import os
@@ -18,9 +19,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mds_tableau.errors import SandboxError
+from mds_tableau.sandbox import auth, uploads
 from mds_tableau.sandbox.app import build_app
 from mds_tableau.sandbox.config import SandboxConfig
+from mds_tableau.sandbox.faults import Faults
+from mds_tableau.sandbox.faults.admin import with_admin
 from mds_tableau.sandbox.store import Store
+from mds_tableau.sandbox.wire import Connection
 
 START_SECONDS = 30
 # Requests under way get this long to finish when the sandbox stops.
@@ -38,6 +43,10 @@ class Sandbox:
         host: A loopback address.
         port: 0 picks a free one.
         tls: Files of a certificate and its key; None means plain HTTP.
+
+    Attributes:
+        config: What it serves.
+        faults: What goes wrong on purpose; nothing, unless rules are added.
 
     Raises:
         SandboxError: The host is not a loopback address, the port is taken, the certificate or key
@@ -64,10 +73,12 @@ class Sandbox:
                 " only. Use 127.0.0.1, ::1 or localhost."
             )
         self.config = config
+        self.faults = Faults(config.clock)
         self._host = host
         self._port = port
         self._tls = tls
         self._url: str | None = None
+        self._server: _Server | None = None
         self._cleanup = contextlib.ExitStack()
 
     @property
@@ -86,18 +97,49 @@ class Sandbox:
         """
         return build_app(store, base_url)
 
+    def restart(self, *, keep_sessions: bool = False, keep_uploads: bool = False) -> None:
+        """Stops it in the middle of whatever it does, and starts it again at the same address.
+
+        Connections are reset. Work that was begun on the state ends first, as a whole or not at
+        all; what was published stays.
+
+        Args:
+            keep_sessions: Whether clients stay signed in.
+            keep_uploads: Whether half uploads can go on.
+
+        Raises:
+            SandboxError: It does not run, or cannot start again; it is stopped then.
+        """
+        port = int(self.url.rpartition(":")[2])
+        if self._server is not None:
+            self._server.is_abrupt = True
+        self._cleanup.close()
+        with contextlib.closing(Store(self.config)) as store:
+            if not keep_sessions:
+                auth.end_all_sessions(store)
+            if not keep_uploads:
+                uploads.lose_all(store)
+        self._start(port)
+
     def __enter__(self) -> "Sandbox":
+        self._start(self._port)
+        return self
+
+    def _start(self, port: int) -> None:
         with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(self._listen())
+            listener = stack.enter_context(self._listen(port))
             scheme = "http" if self._tls is None else "https"
             shown = f"[{self._host}]" if ":" in self._host else self._host
             self._url = f"{scheme}://{shown}:{listener.getsockname()[1]}"
             store = stack.enter_context(contextlib.closing(Store(self.config)))
             base_url = (self.config.public_url or self._url).rstrip("/")
-            server = _Server(self._server_config(self.application(store, base_url)))
-            stack.enter_context(server.running(listener))
+            app = with_admin(
+                self.faults.wrap(self.application(store, base_url), store), self.faults
+            )
+            self._server = _Server(self._server_config(app), self.faults)
+            self.faults.begin(store)
+            stack.enter_context(self._server.running(listener))
             self._cleanup = stack.pop_all()
-        return self
 
     def __exit__(
         self,
@@ -108,7 +150,7 @@ class Sandbox:
         self._cleanup.close()
         self._url = None
 
-    def _listen(self) -> socket.socket:
+    def _listen(self, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # asyncio switches off Nagle's algorithm only where the protocol is named; with it, each
         # reply would wait 40 ms for an acknowledgement.
@@ -116,12 +158,12 @@ class Sandbox:
         try:
             if os.name != "nt":  # on Windows it would allow two servers on one port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
+            listener.bind((self._host, port))
             listener.listen()
         except (OSError, OverflowError) as error:
             listener.close()
             raise SandboxError(
-                f"Cannot start the sandbox on {self._host} port {self._port}: {error}."
+                f"Cannot start the sandbox on {self._host} port {port}: {error}."
                 " Stop what uses the port, or choose another one (0 picks a free one)."
             ) from error
         return listener
@@ -131,7 +173,7 @@ class Sandbox:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -153,15 +195,32 @@ class Sandbox:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that tells when it accepts connections."""
+    """A uvicorn server that tells when it accepts connections, and can stop as if it crashed.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    Attributes:
+        is_abrupt: Whether stopping resets all connections.
+    """
+
+    def __init__(self, config: uvicorn.Config, faults: Faults) -> None:
         super().__init__(config)
+        self.is_abrupt = False
+        self._faults = faults
         self._settled = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._faults.end()  # or requests that wait because of one would be waited for
+        if self.is_abrupt:
+            for server in self.servers:
+                server.close()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.reset()
+            await asyncio.sleep(0)  # lets them learn that they are gone
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def running(self, listener: socket.socket) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """The sandbox's folder: one SQLite database and the files beside it.
 
-Opening, transactions, staging of files and tidying belong here; what rows mean and when they change
-does not. Several processes may use one folder: every change is one immediate transaction, and no
-file that a row names is ever written again.
+Opening, the tables, transactions, staging of files and tidying belong here; what rows mean and when
+they change does not. Several processes may use one folder: every change is one immediate
+transaction, and no file that a row names is ever written again.
 """
 
 import contextlib
@@ -17,13 +17,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mds_tableau.errors import SandboxError
+from mds_tableau.sandbox import seeding
 from mds_tableau.sandbox.config import SandboxConfig
+from mds_tableau.sandbox.hyperfile import HyperFiles
 
-SCHEMA_VERSION = 1
 LOCK_SECONDS = 60.0
 STALE_SECONDS = 24 * 60 * 60
 
-SCHEMA = (
+FIRST = (
     """CREATE TABLE sites (
         id TEXT PRIMARY KEY, name TEXT NOT NULL, content_url TEXT NOT NULL,
         content_url_key TEXT NOT NULL UNIQUE, last_number INTEGER NOT NULL DEFAULT 0)""",
@@ -64,6 +65,40 @@ SCHEMA = (
         created_at TEXT NOT NULL, started_at TEXT, completed_at TEXT, updated_at TEXT NOT NULL,
         finish_code INTEGER, polls INTEGER NOT NULL DEFAULT 0)""",
 )
+SECOND = (
+    # The packaged data source that a revision's extract came in; NULL for a bare .hyper.
+    "ALTER TABLE revisions ADD COLUMN package TEXT",
+    "ALTER TABLE jobs ADD COLUMN notes TEXT",
+    "ALTER TABLE jobs ADD COLUMN item_id TEXT",
+    # An older version wrote down what such a job has to do in another form.
+    """UPDATE jobs SET finish_code = 1, completed_at = updated_at,
+        started_at = coalesce(started_at, updated_at) WHERE completed_at IS NULL""",
+    """CREATE TABLE tags (
+        item_id TEXT NOT NULL, label TEXT NOT NULL, label_key TEXT NOT NULL,
+        PRIMARY KEY (item_id, label_key))""",
+    """CREATE TABLE permissions (
+        item_id TEXT NOT NULL, grantee_kind TEXT NOT NULL, grantee_id TEXT NOT NULL,
+        capability TEXT NOT NULL, mode TEXT NOT NULL,
+        PRIMARY KEY (item_id, grantee_kind, grantee_id, capability))""",
+    """CREATE TABLE connections (
+        datasource_id TEXT PRIMARY KEY, server_address TEXT, server_port TEXT, user_name TEXT,
+        embed_password INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE groups (
+        id TEXT PRIMARY KEY, site_id TEXT NOT NULL, name TEXT NOT NULL,
+        UNIQUE (site_id, name))""",
+    "CREATE TABLE tokens (name TEXT PRIMARY KEY, created REAL NOT NULL, last_used REAL NOT NULL)",
+    """CREATE TABLE workbooks (
+        id TEXT PRIMARY KEY, site_id TEXT NOT NULL, number INTEGER NOT NULL,
+        project_id TEXT NOT NULL, name TEXT NOT NULL, content_url TEXT NOT NULL,
+        datasource_name TEXT NOT NULL, owner_id TEXT NOT NULL, created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL, UNIQUE (site_id, name))""",
+    """CREATE TABLE views (
+        id TEXT PRIMARY KEY, workbook_id TEXT NOT NULL, position INTEGER NOT NULL,
+        name TEXT NOT NULL, content_url TEXT NOT NULL, kind TEXT NOT NULL)""",
+)
+# One step for each format that a folder may have had; a folder goes through those it lacks.
+STEPS = (FIRST, SECOND)
+SCHEMA_VERSION = len(STEPS)
 
 
 class Store:
@@ -71,10 +106,12 @@ class Store:
 
     Attributes:
         config: What the sandbox serves.
+        hyper: Opens extracts; starts Hyper when it is first asked to.
     """
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
+        self.hyper = HyperFiles()
         self._folder = config.data_dir.resolve()
         try:
             self._files.mkdir(parents=True, exist_ok=True)
@@ -100,8 +137,9 @@ class Store:
             ) from error
 
     def close(self) -> None:
-        """Lets go of the database; the folder stays."""
+        """Lets go of the database and ends Hyper; the folder stays."""
         self._anchor.close()
+        self.hyper.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -181,14 +219,14 @@ class Store:
             version = self._anchor.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise self._unusable(str(error)) from error
-        if version not in {0, SCHEMA_VERSION}:
+        if version > SCHEMA_VERSION:
             raise self._unusable(f"its format is {version}, this version's is {SCHEMA_VERSION}")
         with self.writing() as db:
-            if version == 0:
-                for statement in SCHEMA:
+            for step in STEPS[version:]:
+                for statement in step:
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            self._add_people(db)
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            seeding.seed(db, self.config, self.now())
         self._tidy()
 
     def _unusable(self, why: str) -> SandboxError:
@@ -196,53 +234,6 @@ class Store:
             f"Cannot start the sandbox: {self._folder / 'sandbox.sqlite3'} is not a database that"
             f" it can use ({why}). Choose another data folder, or delete this one."
         )
-
-    def _add_people(self, db: sqlite3.Connection) -> None:
-        for name in self.config.user_names:
-            db.execute(
-                "INSERT OR IGNORE INTO users VALUES (?, ?, ?)",
-                (str(uuid.uuid4()), name, name.casefold()),
-            )
-        owner = db.execute(
-            "SELECT id FROM users WHERE name_key = ?", (self.config.user_names[0].casefold(),)
-        ).fetchone()["id"]
-        for content_url in dict.fromkeys(["", self.config.site]):
-            self._add_site(db, content_url, owner)
-
-    def _add_site(self, db: sqlite3.Connection, content_url: str, owner: str) -> None:
-        site_id = str(uuid.uuid4())
-        added = db.execute(
-            "INSERT OR IGNORE INTO sites (id, name, content_url, content_url_key)"
-            " VALUES (?, ?, ?, ?)",
-            (site_id, content_url or "Default", content_url, content_url.casefold()),
-        )
-        if added.rowcount:
-            about = "The default project that was automatically created by Tableau."
-            self._add_project(db, site_id, "", "Default", owner, about)
-        site = db.execute(
-            "SELECT id FROM sites WHERE content_url_key = ?", (content_url.casefold(),)
-        ).fetchone()["id"]
-        for path in self.config.projects:
-            parent = ""
-            for name in path.split("/"):
-                parent = self._add_project(db, site, parent, name.strip(), owner, "")
-
-    def _add_project(
-        self, db: sqlite3.Connection, site: str, parent: str, name: str, owner: str, about: str
-    ) -> str:
-        """Adds a project where there is none of that name; returns the id of the one there is."""
-        now = self.now()
-        db.execute(
-            "INSERT OR IGNORE INTO projects (id, site_id, parent_id, name, name_key, description,"
-            " content_permissions, owner_id, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'ManagedByOwner', ?, ?, ?)",
-            (str(uuid.uuid4()), site, parent, name, name.casefold(), about, owner, now, now),
-        )
-        found = db.execute(
-            "SELECT id FROM projects WHERE site_id = ? AND parent_id = ? AND name_key = ?",
-            (site, parent, name.casefold()),
-        ).fetchone()
-        return str(found["id"])
 
     def _tidy(self) -> None:
         """Removes what a process left behind that ended in the middle of something."""
@@ -258,7 +249,8 @@ class Store:
             named = {
                 row["file"]
                 for row in db.execute(
-                    "SELECT file FROM revisions UNION ALL SELECT file FROM upload_chunks"
+                    "SELECT file FROM revisions UNION ALL SELECT package FROM revisions"
+                    " UNION ALL SELECT file FROM upload_chunks"
                     " UNION ALL SELECT file FROM jobs WHERE completed_at IS NULL"
                 )
             }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from mds_tableau.sandbox import xmlio
+from mds_tableau.sandbox import effects, xmlio
 from mds_tableau.sandbox.calls import Call
 from mds_tableau.sandbox.config import MEGABYTE
 from mds_tableau.sandbox.errors import ApiError, bad_request, not_found
@@ -23,10 +23,10 @@ LARGEST_CHUNK = 64 * MEGABYTE
 COPY_BLOCK = MEGABYTE
 
 
-def chunk_too_large() -> ApiError:
-    """Returns the error for a piece above the limit."""
+def chunk_too_large(limit: int = LARGEST_CHUNK) -> ApiError:
+    """Returns the error for a piece above the limit, in bytes."""
     return ApiError(
-        400016, f"The attached file exceeds the maximum size of {LARGEST_CHUNK // MEGABYTE} MB."
+        400016, f"The attached file exceeds the maximum size of {limit // MEGABYTE} MB."
     )
 
 
@@ -51,6 +51,7 @@ def append(call: Call) -> Response:
     if len(parts.files) != 1:
         raise ApiError(400020, "There is not exactly one attachment with file data.")
     [chunk] = parts.files
+    effects.check_chunk(chunk.size)
     upload_id = call.path["upload_id"]
     with call.store.writing() as db:
         _check(db, call.session.site_id, upload_id)
@@ -62,7 +63,7 @@ def append(call: Call) -> Response:
             "SELECT sum(size) FROM upload_chunks WHERE upload_id = ?", (upload_id,)
         ).fetchone()[0]
     parts.files.clear()  # the session's from now on, not the request's
-    return _reply(call, upload_id, total, status=200)
+    return _reply(call, upload_id, total, status=call.store.config.choices.upload_append_status)
 
 
 def consume(db: sqlite3.Connection, store: Store, site_id: str, upload_id: str) -> list[Path]:
@@ -78,6 +79,16 @@ def consume(db: sqlite3.Connection, store: Store, site_id: str, upload_id: str) 
     db.execute("DELETE FROM upload_chunks WHERE upload_id = ?", (upload_id,))
     db.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
     return [store.file(row["file"]) for row in rows]
+
+
+def lose_all(store: Store) -> int:
+    """Forgets all upload sessions with what was sent to them; returns how many there were."""
+    with store.writing() as db:
+        rows = db.execute("SELECT file FROM upload_chunks").fetchall()
+        db.execute("DELETE FROM upload_chunks")
+        lost = db.execute("DELETE FROM uploads").rowcount
+    store.discard(store.file(row["file"]) for row in rows)
+    return lost
 
 
 def join(store: Store, chunks: Sequence[Path]) -> Path:

@@ -13,7 +13,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from starlette.responses import Response
 
-from mds_tableau.sandbox.errors import ApiError, bad_request
+from mds_tableau.sandbox.errors import ApiError, bad_request, not_implemented
 from mds_tableau.sandbox.filters import Page
 
 NAMESPACE = "http://tableau.com/api"
@@ -101,19 +101,35 @@ def read_request(body: bytes, expected: str) -> ET.Element:
         ApiError: 400000; the XML is missing, malformed, declares a document type or entities, is in
             a namespace that is not Tableau's, or holds something else.
     """
-    try:
-        root = fromstring(body, forbid_dtd=True)
-    except (ET.ParseError, DefusedXmlException, LookupError, ValueError) as error:
-        raise bad_request(MALFORMED) from error
-    for node in root.iter():
-        node.tag = _bare(str(node.tag))
-    if root.tag != "tsRequest":
-        raise _unexpected(root.tag, ["tsRequest"])
+    root = _envelope(body)
     if len(root) != 1:
         raise bad_request(MALFORMED)
     if root[0].tag != expected:
         raise _unexpected(root[0].tag, [expected])
     return root[0]
+
+
+def read_optional(body: bytes, expected: str) -> ET.Element | None:
+    """Returns the one child of a request's envelope, None where body or envelope are empty.
+
+    Raises:
+        ApiError: See `read_request`.
+    """
+    if not body.strip():
+        return None
+    root = _envelope(body)
+    return read_request(body, expected) if len(root) else None
+
+
+def check_attributes(node: ET.Element, known: Collection[str]) -> None:
+    """Refuses attributes that would have no effect here.
+
+    Raises:
+        ApiError: 501000; names the first of them.
+    """
+    for name in node.attrib:
+        if name not in known:
+            raise not_implemented(f"the attribute '{name}' of <{node.tag}>")
 
 
 def check_children(parent: ET.Element, expected: Collection[str]) -> None:
@@ -139,6 +155,18 @@ def flag(node: ET.Element, name: str) -> bool | None:
     if value.lower() not in {"true", "false"}:
         raise bad_request(f"Invalid value '{value}' of '{name}': true or false expected.")
     return value.lower() == "true"
+
+
+def _envelope(body: bytes) -> ET.Element:
+    try:
+        root: ET.Element = fromstring(body, forbid_dtd=True)
+    except (ET.ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        raise bad_request(MALFORMED) from error
+    for node in root.iter():
+        node.tag = _bare(str(node.tag))
+    if root.tag != "tsRequest":
+        raise _unexpected(root.tag, ["tsRequest"])
+    return root
 
 
 def _bare(tag: str) -> str:

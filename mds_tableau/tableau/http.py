@@ -14,6 +14,7 @@ from typing_extensions import Self
 from urllib3.exceptions import SSLError
 from urllib3.util.retry import Retry
 
+from mds_tableau.errors import ServerUnreachable
 from mds_tableau.tableau.patience import Patience
 
 _NOT_ARRIVED: Final = 429
@@ -68,10 +69,20 @@ class HttpSession(requests.Session):
         self.mount("http://", adapter)
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Make a request as requests does, and keep its status."""
+        """Make a request as requests does, and keep its status.
+
+        Raises:
+            ServerUnreachable: A page is the answer, in which the client would see an empty list.
+        """
         self.last_status = 0
         response = super().request(*args, **kwargs)
         self.last_status = response.status_code
+        if response.ok and "html" in response.headers.get("Content-Type", "").casefold():
+            raise ServerUnreachable(
+                f"{response.url.partition('?')[0]} answered with a page, so it is not Tableau "
+                "Server that answered. Check TABLEAU_SERVER, and whether a proxy or a sign-in page "
+                "stands in between."
+            )
         return response
 
 

@@ -85,9 +85,9 @@ def _judge(job: TSC.JobItem | None, doing: str, server: str) -> None:
         return
     notes = [str(note) for note in job.notes or ()]
     errors = [
-        str(note.text or note.value)
-        for note in getattr(job, "status_notes", None) or ()
-        if str(note.type).casefold() == "errorcode"
+        str(note.get("text") or note.get("value"))
+        for note in job.status_notes or ()
+        if str(note.get("type")).casefold() == "errorcode"
     ]
     if job.finish_code == TSC.JobItem.FinishCode.Cancelled:
         raise PublishError(f"{doing} failed: its job on {server} was cancelled there.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tableauserverclient as TSC  # noqa: N812
 
-from mds_tableau.errors import PublishError, ServerUnreachable, SessionEnded
+from mds_tableau.errors import PublishError, ServerUnreachable, SessionEnded, Transient
 from mds_tableau.tableau.jobs import is_publishing, wait_for_job
 from mds_tableau.tableau.lookup import Held, find_datasource, held
 from mds_tableau.tableau.projects import find_project
@@ -172,9 +172,14 @@ class _Attempt:
         pause, looks = patience.first_pause, 0
         started = time.monotonic()
         while True:
-            now = self._now()
-            if now is not None and now.is_newer_than(self.before):
-                return now
+            try:
+                now = self._now()
+            except Transient as error:
+                # not being able to look says nothing about what is there
+                _log.info("%s", error)
+            else:
+                if now is not None and now.is_newer_than(self.before):
+                    return now
             looks += 1
             is_over = time.monotonic() - started > patience.publish_seconds
             if is_over or (looks >= patience.attempts and not is_publishing(self._session)):

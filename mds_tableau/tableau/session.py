@@ -30,7 +30,11 @@ _RENEWALS: Final = 5
 """How often a session is signed in again before something is plainly wrong with it."""
 
 _SIGN_INS: Final = 3
-"""How often a sign-in is tried."""
+_ASKS: Final = 3
+"""How often a sign-in, and a request that may be repeated, are tried."""
+
+_FIRST_API: Final = "2.4"
+"""Where the client starts; what it made of a broken answer is forgotten before it signs in."""
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -101,6 +105,8 @@ class Session:
 
     def _sign_in_once(self) -> None:
         with self.translated("Signing in"):
+            if not _is_usable(self.client):
+                self.client.version = _FIRST_API
             try:
                 self.client.auth.sign_in(self._credentials.authentication(self.site))
             except TSC.FailedSignInError as error:
@@ -113,25 +119,30 @@ class Session:
         _require_version(self.client, self.server)
 
     def ask(self, doing: str, work: Callable[[TSC.Server], _T]) -> _T:
-        """Return what `work` returns; sign in again and repeat it when the session had ended.
+        """Return what `work` returns, calling it again after what can pass.
 
-        A request of a session that has ended does nothing, so it may be repeated.
+        When the session had ended, it is signed in again before.
 
         Args:
             doing: What is being done, such as `Listing the projects`.
-            work: Makes requests, the first of which fails when the session has ended.
+            work: Makes requests that may be repeated, as they only read or always do the same.
 
         Raises:
             MdsTableauError: As `translated` says.
         """
-        token = self.token
-        try:
-            with self.translated(doing):
-                return work(self.client)
-        except SessionEnded:
-            self.renew(token)
-            with self.translated(doing):
-                return work(self.client)
+
+        def once() -> _T:
+            token = self.token
+            try:
+                with self.translated(doing):
+                    return work(self.client)
+            except SessionEnded:
+                self.renew(token)
+                raise
+
+        return replace(self.patience, attempts=min(_ASKS, self.patience.attempts)).persist(
+            once, _log.warning
+        )
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
         """Return the context in which what goes wrong with the server becomes an error of ours."""
@@ -216,10 +227,13 @@ def _turn(server: str, token: Token) -> Iterator[None]:
         lock.release()
 
 
-def _require_version(client: TSC.Server, server: str) -> None:
+def _is_usable(client: TSC.Server) -> bool:
     parts = str(client.version).split(".")
-    version = tuple(int(part) for part in parts) if all(p.isdigit() for p in parts) else (0,)
-    if version < _LOWEST_API:
+    return all(p.isdigit() for p in parts) and tuple(map(int, parts)) >= _LOWEST_API
+
+
+def _require_version(client: TSC.Server, server: str) -> None:
+    if not _is_usable(client):
         raise ServerUnreachable(
             f"{server} did not tell a usable version of its REST API (seen: {client.version}, "
             f"needed: {_LOWEST_API[0]}.{_LOWEST_API[1]} or later). Something between here and the "

@@ -24,7 +24,7 @@ from mds_tableau.tableau.session import Session
 CHUNK_BYTES: Final = 16 * 1024**2
 """Bytes of a chunk at first; a chunk stands in memory, and is what a failure loses at least."""
 
-SMALLEST_CHUNK_BYTES: Final = 1024**2
+SMALLEST_CHUNK_BYTES: Final = 64 * 1024
 _TOLD_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
@@ -38,12 +38,14 @@ class Uploads(Fileuploads):
     Args:
         session: The session; its client is given this endpoint in place of its own.
         pool: Runs the uploads that begin before somebody waits for them.
+        chunk_bytes: Bytes of a chunk at first.
     """
 
-    def __init__(self, session: Session, pool: Executor) -> None:
+    def __init__(self, session: Session, pool: Executor, chunk_bytes: int = CHUNK_BYTES) -> None:
         super().__init__(session.client)  # type: ignore[no-untyped-call]
         self._session = session
         self._pool = pool
+        self._chunk_bytes = chunk_bytes
         self._begun: dict[Path, Future[str]] = {}
 
     def begin(self, path: Path) -> None:
@@ -76,7 +78,7 @@ class Uploads(Fileuploads):
         return begun.result() if begun is not None else self._persist(path)
 
     def _persist(self, path: Path) -> str:
-        chunk_bytes = CHUNK_BYTES
+        chunk_bytes = self._chunk_bytes
 
         def once() -> str:
             nonlocal chunk_bytes
@@ -88,11 +90,12 @@ class Uploads(Fileuploads):
                 self._session.renew(token)
                 raise
             except (TooLarge, TimedOut) as error:
-                if chunk_bytes == SMALLEST_CHUNK_BYTES:
+                if chunk_bytes <= SMALLEST_CHUNK_BYTES:
                     raise
                 chunk_bytes = max(SMALLEST_CHUNK_BYTES, chunk_bytes // 4)
-                size = f"{chunk_bytes // 1024**2} MiB"
-                raise ServerUnreachable(f"{error} Smaller chunks follow, of {size}.") from error
+                raise ServerUnreachable(
+                    f"{error} Smaller chunks follow, of {chunk_bytes:,} bytes."
+                ) from error
 
         return self._session.patience.persist(once, _log.warning)
 
@@ -120,15 +123,18 @@ class Uploads(Fileuploads):
 
 
 @contextmanager
-def uploading(session: Session, workers: int = 2) -> Iterator[Uploads]:
+def uploading(
+    session: Session, workers: int = 2, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[Uploads]:
     """Give a session uploads that survive, and end those that nobody published.
 
     Args:
         session: The session.
         workers: How many files are uploaded at the same time beforehand.
+        chunk_bytes: Bytes of a chunk at first.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
-        uploads = Uploads(session, pool)
+        uploads = Uploads(session, pool, chunk_bytes)
         session.client.fileuploads = uploads
         try:
             yield uploads

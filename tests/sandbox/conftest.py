@@ -1,13 +1,16 @@
 """Sandboxes, clients and files for the sandbox's tests.
 
 One sandbox serves most tests of a run, each in a project of its own; tests about the whole of a
-sandbox start their own. Every XML reply of a run is kept for the schema's test.
+sandbox start their own. Every exchange of a run is kept for the tests of the schema,
+of error codes and of COVERAGE.md.
 """
 
 import itertools
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from tableauhyperapi import (
 )
 
 from mds_tableau.sandbox import Sandbox, SandboxConfig
+from mds_tableau.sandbox.config import SeedWorkbook
 from mds_tableau.sandbox.store import Store
 
 USERS = {"ada": "correct horse", "Grace Hopper": "battery:staple"}
@@ -37,19 +41,48 @@ CLIENT_ID, SECRET_ID, SECRET_VALUE = "client-1", "secret-1", "0123456789abcdef" 
 NAMESPACE = "{http://tableau.com/api}"
 
 
-class Recorder:
-    """Wraps an application and keeps the body of each XML reply."""
+@dataclass(frozen=True)
+class Exchange:
+    """One request of a run and how it was answered.
 
-    def __init__(self, app: ASGIApp, replies: list[tuple[str, bytes]]) -> None:
+    Attributes:
+        method: Such as GET.
+        path: The request's path.
+        agent: The client.
+        status: The HTTP status of the answer.
+        body: The answer's XML, where it is XML.
+    """
+
+    method: str
+    path: str
+    agent: str
+    status: int
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """Tableau's code of an error, "" for other answers."""
+        match = re.search(rb'<error code="(\d+)"', self.body)
+        return match[1].decode() if match else ""
+
+
+class Recorder:
+    """Wraps an application and keeps each exchange."""
+
+    def __init__(
+        self, app: ASGIApp, exchanges: list[Exchange], replies: list[tuple[str, bytes]]
+    ) -> None:
         self.app = app
+        self.exchanges = exchanges
         self.replies = replies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_xml, body = False, bytearray()
+        is_xml, status, body = False, 0, bytearray()
 
         async def keep(message: Message) -> None:
-            nonlocal is_xml
+            nonlocal is_xml, status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = dict(message["headers"])
                 is_xml = headers.get(b"content-type", b"").startswith(b"application/xml")
             elif is_xml:
@@ -57,8 +90,17 @@ class Recorder:
             await send(message)
 
         await self.app(scope, receive, keep)
+        agent = dict(scope["headers"]).get(b"user-agent", b"").decode()
+        exchange = Exchange(scope["method"], scope["path"], agent, status, bytes(body))
+        self.exchanges.append(exchange)
         if body:
             self.replies.append((f"{scope['method']} {scope['path']}", bytes(body)))
+
+
+@pytest.fixture(scope="session")
+def exchanges() -> list[Exchange]:
+    """What was asked and answered in this run so far."""
+    return []
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +110,14 @@ def replies() -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture(scope="session")
-def make_sandbox(replies: list[tuple[str, bytes]]) -> Callable[..., Sandbox]:
+def make_sandbox(
+    exchanges: list[Exchange], replies: list[tuple[str, bytes]]
+) -> Callable[..., Sandbox]:
     """Makes a sandbox, not started, whose replies are recorded."""
 
     class RecordingSandbox(Sandbox):
         def application(self, store: Store, base_url: str) -> ASGIApp:
-            return Recorder(super().application(store, base_url), replies)
+            return Recorder(super().application(store, base_url), exchanges, replies)
 
     def make(data_dir: Path, **changes: Any) -> Sandbox:
         values: dict[str, Any] = {
@@ -82,6 +126,8 @@ def make_sandbox(replies: list[tuple[str, bytes]]) -> Callable[..., Sandbox]:
             "users": USERS,
             "tokens": TOKENS,
             "connected_apps": {(CLIENT_ID, SECRET_ID): SECRET_VALUE},
+            # Most tests publish something that only begins like an extract; see `opening`.
+            "open_extracts": False,
         }
         return RecordingSandbox(SandboxConfig(**{**values, **changes}))
 
@@ -95,6 +141,75 @@ def sandbox(
     """A running sandbox that tests share."""
     with make_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def running_faulty(
+    make_sandbox: Callable[..., Sandbox], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
+    """A running sandbox for tests of faults; what it replies is not recorded."""
+    config = make_sandbox(tmp_path_factory.mktemp("faulty")).config
+    with Sandbox(config) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty(running_faulty: Sandbox) -> Iterator[Sandbox]:
+    """A running sandbox whose faults are the test's own."""
+    yield running_faulty
+    running_faulty.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def opening(
+    make_sandbox: Callable[..., Sandbox], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
+    """A running sandbox that opens what is published, as sandboxes do unless told otherwise.
+
+    It has a user who is no administrator, and a workbook.
+    """
+    folder = tmp_path_factory.mktemp("opening")
+    workbook = SeedWorkbook(
+        name="Shop & more", datasource="Sales", sheets=("Daily", "Weekly"), dashboards=("All",)
+    )
+    with make_sandbox(
+        folder,
+        open_extracts=True,
+        publishers=frozenset({"Grace Hopper"}),
+        projects=("Retail/Daily",),
+        workbooks=(workbook,),
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def opener(opening: Sandbox, client: Callable[..., TSC.Server]) -> TSC.Server:
+    """A TSC server signed in to the sandbox that opens extracts, as an administrator."""
+    return client(opening)
+
+
+@pytest.fixture
+def place(opener: TSC.Server) -> TSC.ProjectItem:
+    """A new project in the sandbox that opens extracts."""
+    return opener.projects.create(TSC.ProjectItem(f"Project {uuid.uuid4().hex[:8]}"))
+
+
+@pytest.fixture
+def ask() -> Callable[..., requests.Response]:
+    """Sends one request with a TSC server's session, below its site for paths without a slash."""
+
+    def send(server: TSC.Server, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"x-tableau-auth": server.auth_token, **options.pop("headers", {})}
+        site = f"/sites/{server.site_id}/"
+        return requests.request(
+            method,
+            f"{server.server_address}/api/3.25{path if path.startswith('/') else site + path}",
+            headers=headers,
+            timeout=30,
+            **options,
+        )
+
+    return send
 
 
 @pytest.fixture
@@ -288,5 +403,5 @@ def hyper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., An
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the schema's test last, so that it sees the replies of all others in any order."""
-    items.sort(key=lambda item: "replies_of_this_run" in item.name)
+    """Puts the tests about the whole run last, so that they see all others in any order."""
+    items.sort(key=lambda item: "_of_this_run_" in item.name)

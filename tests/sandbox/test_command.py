@@ -59,7 +59,10 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 
-def test_command_tells_how_to_sign_in(tmp_path: Path, publish: Callable[..., object]) -> None:
+@pytest.mark.hyper
+def test_command_tells_how_to_sign_in(
+    tmp_path: Path, publish: Callable[..., object], hyper: Callable[..., Path]
+) -> None:
     """With nothing given, the lines that are printed are enough to sign in and publish."""
     with running(folder=tmp_path / "data") as (url, lines):
         values = dict(re.findall(r"export (\w+)=(.*)\n", "".join(lines)))
@@ -69,7 +72,7 @@ def test_command_tells_how_to_sign_in(tmp_path: Path, publish: Callable[..., obj
             values["TABLEAU_USERNAME"], values["TABLEAU_PASSWORD"], values["TABLEAU_SITE"]
         )
         with server.auth.sign_in(auth):
-            publish(server, None, "By the command")
+            publish(server, None, "By the command", path=hyper(tmp_path / "a.hyper", [(1, "a")]))
         server.session.close()
     assert (tmp_path / "data" / "sandbox.sqlite3").exists()
 

@@ -1,3 +1,4 @@
+import io
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -99,18 +100,18 @@ def test_download_names_its_parts(
     )
 
 
-def test_download_without_extract_is_not_pretended(
+def test_download_without_extract_has_the_description_only(
     api: Callable[..., requests.Response],
     code_of: Callable[[requests.Response], str],
     server: TSC.Server,
     publish: Publish,
 ) -> None:
-    """A package without its extract is refused by name; asking for it with is not."""
+    """A package without its extract holds the .tds; asking for it with is the default."""
     item = publish(server, None, uuid.uuid4().hex)
     content = f"datasources/{item.id}/content"
     response = api("GET", f"{content}?includeExtract=False")
-    assert code_of(response) == "501000"
-    assert "includeExtract=false" in response.text
+    with zipfile.ZipFile(io.BytesIO(response.content)) as package:
+        assert [name.rpartition(".")[2] for name in package.namelist()] == ["tds"]
     assert code_of(api("GET", f"{content}?includeExtract=0")) == "400008"
     assert api("GET", f"{content}?includeExtract=True").content[:2] == b"PK"
 

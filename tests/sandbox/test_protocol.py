@@ -61,13 +61,14 @@ def test_server_info_needs_neither_session_nor_case(sandbox: Sandbox, path: str)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "workbooks"),
-        ("PUT", "datasources/0"),
-        ("GET", "jobs"),
-        ("DELETE", "projects/0"),
-        ("POST", "datasources/0/refresh"),
-        ("GET", "/sessions/current"),
-        ("POST", "/auth/switchSite"),
+        ("POST", "workbooks"),
+        ("PATCH", "datasources/0/data"),
+        ("GET", "flows"),
+        ("POST", "users"),
+        ("PUT", "projects/0/default-permissions/datasources"),
+        ("POST", "datasources/0/createExtract"),
+        ("GET", "/sites"),
+        ("GET", "/schedules"),
     ],
 )
 def test_what_is_missing_is_501_and_named(
@@ -82,7 +83,7 @@ def test_what_is_missing_is_501_and_named(
 
 def test_whole_other_apis_are_501_and_named(sandbox: Sandbox, code_of: CodeOf) -> None:
     """The same goes for addresses outside the versioned API."""
-    for path in ("/api/metadata/graphql", "/api/-/pulse", "/vizportal/api"):
+    for path in ("/api/metadata", "/api/-/pulse", "/vizportal/api"):
         response = requests.post(sandbox.url + path, timeout=30)
         assert code_of(response) == "501000"
         assert f"POST {path}" in response.text
@@ -94,7 +95,7 @@ def test_whole_other_apis_are_501_and_named(sandbox: Sandbox, code_of: CodeOf) -
         ("projects?page=2", {}, "'page'"),
         ("datasources?fields=datasource.name", {}, "datasource.name"),
         ("datasources?sort=size:asc", {}, "'size'"),
-        ("datasources?filter=tags:eq:x", {}, "'tags'"),
+        ("datasources?filter=tableName:eq:x", {}, "'tableName'"),
         ("projects", {"headers": {"accept": "application/json"}}, "Accept"),
         ("projects", {"headers": {"content-type": "application/json"}}, "Content-Type"),
     ],
@@ -118,6 +119,8 @@ def test_unknown_details_are_501_and_named(
         ("DELETE", "datasources"),
         ("POST", "datasources/0"),
         ("PUT", "datasources/0/content"),
+        ("DELETE", "datasources/0/tags"),
+        ("POST", "datasources/0/permissions"),
         ("POST", "datasources/0/revisions"),
         ("GET", "fileUploads"),
         ("POST", "fileUploads/0"),

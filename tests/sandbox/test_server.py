@@ -118,7 +118,8 @@ def test_two_processes_share_a_folder(
     program = (
         "import sys; from pathlib import Path;"
         "from mds_tableau.sandbox import Sandbox, SandboxConfig\n"
-        "config = SandboxConfig(data_dir=Path(sys.argv[1]), users={'ada': 'correct horse'})\n"
+        "config = SandboxConfig(data_dir=Path(sys.argv[1]), users={'ada': 'correct horse'},"
+        " open_extracts=False)\n"
         "with Sandbox(config) as sandbox: print(sandbox.url, flush=True); sys.stdin.read()"
     )
     rounds, folder = 10, tmp_path / "data"

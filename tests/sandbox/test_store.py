@@ -63,7 +63,7 @@ def test_old_orphans_are_tidied_away(tmp_path: Path) -> None:
     young.write_bytes(b"x")
     os.utime(young, (now, now))
     with store.writing() as db:
-        db.execute("INSERT INTO revisions VALUES ('1', 1, '', '1', 1, 'named')")
+        db.execute("INSERT INTO revisions VALUES ('1', 1, '', '1', 1, 'named', NULL)")
         db.execute("INSERT INTO uploads VALUES ('u', '1', ?)", (now - STALE_SECONDS - 1,))
         db.execute("INSERT INTO upload_chunks VALUES (1, 'u', 'piece', 1)")
     store.close()
@@ -100,7 +100,7 @@ def test_foreign_database_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(database)
     db.execute("PRAGMA user_version=99")
     db.close()
-    with pytest.raises(SandboxError, match="its format is 99, this version's is 1"):
+    with pytest.raises(SandboxError, match="its format is 99, this version's is 2"):
         Store(SandboxConfig(data_dir=tmp_path))
 
 

@@ -78,7 +78,7 @@ def test_unreachable_server_is_named(free_port: int) -> None:
 def test_page_of_somebody_else_is_not_taken_for_tableau(web_page: str) -> None:
     """A page with status 200, as a proxy gives, is an error about what stands in between."""
     with (
-        pytest.raises(ServerUnreachable, match=r"not from Tableau Server.*proxy"),
+        pytest.raises(ServerUnreachable, match=r"answered with a page.*proxy"),
         sign_in(web_page, "", TOKEN),
     ):
         pass

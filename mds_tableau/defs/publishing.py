@@ -1,0 +1,91 @@
+"""Makes the asset `tableau/*`: the datasource on the server that one extract becomes.
+
+Publishing itself belongs to `mds_tableau.tableau`; what may not take the place of what is there is
+decided in `mds_tableau.published`.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from mds_tableau.defs.failing import told_plainly
+from mds_tableau.defs.metadata import described_columns, published_metadata
+from mds_tableau.defs.resources import TableauServer
+from mds_tableau.defs.stages import Folders, Upstream
+from mds_tableau.errors import ExtractError
+from mds_tableau.extract_file import read_extract
+from mds_tableau.extracts import Extract
+from mds_tableau.files import sha256
+from mds_tableau.published import record_published, refuse_loss
+
+
+class PublishConfig(dg.Config):
+    """What may be asked of one publish, in the launchpad or as the config of a run."""
+
+    allow_row_fall: bool = Field(
+        False, description="Publish although more rows were lost than may be lost in one publish."
+    )
+
+
+def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.AssetsDefinition:
+    """Return the asset `tableau/*` of an extract."""
+    [mart] = extract.marts
+
+    @dg.asset(
+        key=["tableau", extract.name],
+        deps=[["hyper", extract.name]],
+        group_name="tableau",
+        kinds={"tableau"},
+        owners=upstream.owners,
+        description=(
+            f"The datasource `{extract.datasource}` in the project `{extract.project}` on Tableau "
+            f"Server.\n\n{extract.description}"
+        ).strip(),
+        metadata={
+            "datasource": extract.datasource,
+            "project": extract.project,
+            **described_columns(mart),
+        },
+    )
+    def tableau(
+        context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
+    ) -> dg.MaterializeResult[Any]:
+        with told_plainly():
+            made = read_extract(folders.hyper, extract.name)
+            if sha256(made.path) != made.sha256:
+                raise ExtractError(
+                    f"{made.path} has changed since it was verified. It is not published; build it "
+                    f"again, for example with --select 'hyper/{extract.name}'."
+                )
+            refuse_loss(
+                folders.published,
+                extract,
+                made.rows,
+                target=folders.target,
+                max_row_fall=folders.max_row_fall,
+                allow_row_fall=config.allow_row_fall,
+            )
+            published = tableau.publish(
+                made.path,
+                datasource=extract.datasource,
+                project=extract.project,
+                description=extract.description,
+            )
+            record_published(
+                folders.published,
+                made,
+                published,
+                target=folders.target,
+                run_id=context.run.run_id,
+            )
+        context.log.info(
+            f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
+            f"{published.server} in {published.seconds:.2f} seconds: {published.url}"
+        )
+        return dg.MaterializeResult(
+            metadata=published_metadata(published, made, mart),
+            data_version=dg.DataVersion(made.fingerprint),
+        )
+
+    return tableau

@@ -1,0 +1,92 @@
+"""What the assets of an extract share: where they leave things, what they take, and the gate.
+
+The assets themselves are made in `extracts` and `publishing`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+
+from mds_tableau.manifest import Mart
+from mds_tableau.warehouse import wait_until_free
+
+Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
+"""Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
+answer holds until the block ends."""
+
+DUCKDB: Final = "mds_duckdb"
+"""Key of the resource that reads the marts."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What the assets of an extract take from the asset of its mart.
+
+    Attributes:
+        key: The mart's asset.
+        owners: Its owners, who own the extract too.
+        after: Assets that only have to be done before the mart is exported.
+        compiled: Gives the SQL that dbt ran for the mart, or "" when it is not known.
+    """
+
+    key: dg.AssetKey
+    owners: Sequence[str] = ()
+    after: Sequence[dg.AssetKey] = field(default=())
+    compiled: Callable[[], str] = lambda: ""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the stages leave what they make: files below one folder, and the server.
+
+    Attributes:
+        data: The folder.
+        target: The server and site, in words.
+        max_row_fall: Largest share of its rows that a datasource there may lose in one publish,
+            unless its model says otherwise.
+    """
+
+    data: Path
+    target: str
+    max_row_fall: float
+
+    @property
+    def parquet(self) -> Path:
+        """Folder of the Parquet versions, one folder for each mart."""
+        return self.data / "parquet"
+
+    @property
+    def hyper(self) -> Path:
+        """Folder of the extracts."""
+        return self.data / "hyper"
+
+    @property
+    def published(self) -> Path:
+        """Folder with what was published last, one file for each extract."""
+        return self.data / "published"
+
+
+@contextmanager
+def reading(
+    resource: DuckDBResource, context: dg.AssetExecutionContext
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the marts for reading, and close them whatever happens within.
+
+    The resource itself leaves the file open, and so locked, after an error.
+
+    Raises:
+        DatabaseLocked: Another process writes and does not let go in time.
+    """
+    path = Path(resource.database)
+    wait_until_free(path, read_only=True, log=context.log.warning)
+    with resource.get_connection() as connection:
+        try:
+            yield connection
+        finally:
+            connection.close()
