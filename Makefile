@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification clean
+.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-overhead: $(STAMP) ## Compare the whole job with a bare script and with Da
 
 bench-verification: $(STAMP) ## Compare export and convert with exact verification and without
 	$(BIN)/python -m benchmarks.verification
+
+bench-overlap: $(STAMP) ## Compare uploading while converting with one extract after the other
+	$(BIN)/python -m benchmarks.overlap
 
 clean: ## Remove everything that was derived, and the environment
 	rm -rf $(VENV) dbt_project/target dbt_project/logs

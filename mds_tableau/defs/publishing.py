@@ -4,7 +4,7 @@ Publishing itself belongs to `mds_tableau.tableau`; what may not take the place 
 decided in `mds_tableau.published`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
@@ -18,6 +18,9 @@ from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
 from mds_tableau.published import record_published, refuse_loss
+
+_AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
+"""So that what is uploaded in the background has the time of the conversions that follow."""
 
 
 class PublishConfig(dg.Config):
@@ -47,6 +50,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             "project": extract.project,
             **described_columns(mart),
         },
+        op_tags=_AFTER_CONVERSIONS,
     )
     def tableau(
         context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
