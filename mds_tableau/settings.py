@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
+    mds_create_projects: bool = Field(
+        False, description="Whether projects that are missing on the server are created."
+    )
     mds_upload_workers: int = Field(
         2, ge=1, le=16, description="Extracts that are uploaded at the same time."
     )

@@ -93,6 +93,7 @@ class TableauServer(_RunScoped):
     )
 
     sandbox_projects: list[str] = Field([], description="Projects that the sandbox has.")
+    create_projects: bool = Field(False, description="Whether missing projects are created.")
     upload_workers: int = Field(2, description="Extracts that are uploaded at the same time.")
 
     _session: Session | None = PrivateAttr(default=None)
@@ -117,6 +118,7 @@ class TableauServer(_RunScoped):
             sandbox_dir=str(settings.mds_data_dir / "sandbox"),
             sandbox_url=f"http://127.0.0.1:{settings.mds_sandbox_port}",
             sandbox_projects=settings.sandbox_projects,
+            create_projects=settings.mds_create_projects,
             upload_workers=settings.mds_upload_workers,
         )
 
@@ -171,7 +173,7 @@ class TableauServer(_RunScoped):
         Args:
             path: The `.hyper`.
             datasource: Name of the datasource.
-            project: Path of the project, such as `Retail/Daily`.
+            project: Path of the project, such as `Retail/Daily`, or its LUID.
             description: Description of the datasource; "" leaves the one that it has.
 
         Returns:
@@ -187,6 +189,7 @@ class TableauServer(_RunScoped):
             project=project,
             description=description,
             uploads=self.uploads,
+            create_project=self.create_projects,
         )
 
     def _credentials(self) -> Credentials:

@@ -1,37 +1,49 @@
-"""Finds a project by its path, among all projects of the site.
+"""Finds a project by its path or LUID, among all projects of the site, or creates it.
 
-Names are compared as the server compares them, without regard to case. Creating projects does not
-belong here.
+Names are compared as the server compares them, without regard to case.
 """
 
+import re
 from collections import defaultdict
 from difflib import get_close_matches
+from typing import Final
 
 import tableauserverclient as TSC  # noqa: N812
 
-from mds_tableau.errors import ProjectNotFound
+from mds_tableau.errors import Conflict, ProjectNotFound
 from mds_tableau.tableau.session import Project, Session
 
+_LUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-def find_project(session: Session, path: str) -> Project:
-    """Return the project at a path such as `Retail/Daily`.
+
+def find_project(session: Session, path: str, *, create: bool = False) -> Project:
+    """Return the project at a path such as `Retail/Daily`, or with a LUID.
+
+    Args:
+        session: A signed-in session.
+        path: The path, or the LUID of the project.
+        create: Whether to create what is missing of the path.
 
     Raises:
         ProjectNotFound: There is none, or there is more than one; lists near or matching paths.
+        PublishError: It may not be created.
     """
     wanted = _folded(path)
-    known = [project for project in session.known_projects if _folded(project.path) == wanted]
+    known = [project for project in session.known_projects if _is_at(project, path, wanted)]
     if len(known) == 1:
         return known[0]
     projects = _all_projects(session)
-    found = [project for project in projects if _folded(project.path) == wanted]
+    found = [project for project in projects if _is_at(project, path, wanted)]
     if len(found) == 1:
         return found[0]
+    if not found and create and not _LUID.fullmatch(path):
+        return _create(session, path, projects)
     where = f"on {session.server}, {session.site_name}"
     if found:
         listed = ", ".join(f"'{project.path}' ({project.id})" for project in found)
         raise ProjectNotFound(
-            f"More than one project is at the path '{path}' {where}: {listed}. Rename one of them."
+            f"More than one project is at the path '{path}' {where}: {listed}. Name it by its "
+            "LUID, or rename one of them."
         )
     paths = {project.path.casefold(): project.path for project in projects}
     near = [paths[match] for match in get_close_matches(path.casefold(), paths, n=5, cutoff=0.4)]
@@ -40,8 +52,39 @@ def find_project(session: Session, path: str) -> Project:
     raise ProjectNotFound(
         f"There is no project '{path}' {where}, or the user may not see it. Near: "
         f"{', '.join(map(repr, suggestions))}. Create it there, or set TABLEAU_PROJECT or "
-        "meta.tableau.project to one that exists."
+        "meta.tableau.project to one that exists; MDS_CREATE_PROJECTS=true creates it here."
     )
+
+
+def _create(session: Session, path: str, projects: list[Project]) -> Project:
+    """Create what is missing of a path, from the top."""
+    parts = [part.strip() for part in path.split("/")]
+    made: Project | None = None
+    for depth in range(1, len(parts) + 1):
+        above = "/".join(parts[:depth])
+        there = [project for project in projects if _folded(project.path) == _folded(above)]
+        if len(there) > 1:
+            return find_project(session, above)  # says so
+        made = there[0] if there else _create_one(session, parts[depth - 1], above, made)
+    assert made is not None  # noqa: S101  # a path has at least one part
+    return made
+
+
+def _create_one(session: Session, name: str, path: str, parent: Project | None) -> Project:
+    item = TSC.ProjectItem(name, parent_id=parent.id if parent is not None else None)
+    try:
+        made = session.ask(f"Creating the project '{path}'", lambda c: c.projects.create(item))
+    except Conflict:
+        # somebody else was faster, or an answer was lost
+        session.known_projects.clear()
+        return find_project(session, path)
+    created = Project(str(made.id), path)
+    session.known_projects.append(created)
+    return created
+
+
+def _is_at(project: Project, path: str, wanted: list[str]) -> bool:
+    return project.id.casefold() == path.strip().casefold() or _folded(project.path) == wanted
 
 
 def _all_projects(session: Session) -> list[Project]:

@@ -59,6 +59,7 @@ def publish(
     project: str,
     description: str,
     uploads: Uploads | None = None,
+    create_project: bool = False,
 ) -> Published:
     """Publish a `.hyper` as a datasource, in place of the one of that name in that project.
 
@@ -69,10 +70,11 @@ def publish(
         session: A signed-in session.
         path: The `.hyper`.
         datasource: Name of the datasource.
-        project: Path of the project.
+        project: Path or LUID of the project.
         description: Description of the datasource; "" leaves the one that it has.
         uploads: The session's uploads, which may have begun with the file already; none: it is
             uploaded now.
+        create_project: Whether to create the project where it is missing.
 
     Raises:
         ProjectNotFound: The project is not there, or the path is ambiguous.
@@ -89,9 +91,10 @@ def publish(
                 project=project,
                 description=description,
                 uploads=own,
+                create_project=create_project,
             )
     started = time.perf_counter()
-    target = find_project(session, project)
+    target = find_project(session, project, create=create_project)
     attempt = _Attempt(session, path, datasource, target, description, uploads)
     after = session.patience.persist(attempt.once, _log.warning)
     after = _restore(session, attempt.before, after)

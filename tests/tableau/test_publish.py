@@ -7,7 +7,8 @@ import pytest
 import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ExtractRefused, ProjectNotFound
-from mds_tableau.tableau import Session, publish
+from mds_tableau.sandbox import Sandbox
+from mds_tableau.tableau import Password, Session, projects, publish, sign_in
 from mds_tableau.tableau.projects import find_project
 
 
@@ -103,3 +104,43 @@ def test_refused_extract_keeps_the_one_before(
     with pytest.raises(ExtractRefused, match=r"Publishing 'Sales' to 'Default' failed: "):
         publish(session, broken, datasource="Sales", project="Default", description="")
     assert _held(session, published.id, tmp_path) == extract.read_bytes()
+
+
+def test_project_is_found_by_its_luid(session: Session) -> None:
+    """A LUID names one project, also where two have one path's name in other places."""
+    parent = _project(session, "Retail")
+    child = _project(session, "Daily", parent)
+    assert find_project(session, child).path == "Retail/Daily"
+    assert find_project(session, f" {child.upper()} ").id == child
+    with pytest.raises(ProjectNotFound, match="There is no project '0000"):
+        find_project(session, "00000000-0000-0000-0000-000000000000", create=True)
+
+
+def test_missing_project_is_created_when_that_is_asked_for(session: Session, extract: Path) -> None:
+    """Each missing level is made once; what is there is used."""
+    for _ in range(2):
+        published = publish(
+            session,
+            extract,
+            datasource="Sales",
+            project="default/Retail/ Daily",
+            description="",
+            create_project=True,
+        )
+        assert published.project.casefold() == "default/retail/daily"
+    items, _ = session.client.projects.get()
+    by_id = {str(item.id): item for item in items}
+    [daily] = [item for item in items if item.name == "Daily"]
+    assert by_id[str(daily.parent_id)].name == "Retail"
+    assert by_id[str(by_id[str(daily.parent_id)].parent_id)].name == "Default"
+
+
+def test_a_project_that_somebody_else_just_created_is_used(
+    session: Session, server: Sandbox
+) -> None:
+    """The server's word that it exists already is good news."""
+    assert find_project(session, "Default")  # the projects are listed now
+    with sign_in(server.url, "", Password("ada", "a-password")) as other:
+        mine = _project(other, "Retail")
+    made = projects._create(session, "Retail", list(session.known_projects))
+    assert made.id == mine
