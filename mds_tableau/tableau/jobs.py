@@ -59,10 +59,11 @@ def wait_for_job(session: Session, job_id: str, doing: str) -> None:
 
 def is_publishing(session: Session) -> bool:
     """Whether a publish of this user may still be going on; False where jobs are not shown."""
+    options = TSC.RequestOptions(pagesize=1000)
+    # what still runs is among the newest of a list that may go back for weeks
+    options.sort.add(TSC.Sort("createdAt", TSC.RequestOptions.Direction.Desc))
     try:
-        jobs, _ = session.ask(
-            "Listing the jobs", lambda client: client.jobs.get(None, TSC.RequestOptions())
-        )
+        jobs, _ = session.ask("Listing the jobs", lambda client: client.jobs.get(None, options))
     except (PublishError, Transient):
         return False
     return any(

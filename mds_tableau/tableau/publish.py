@@ -175,6 +175,9 @@ class _Attempt:
         pause, looks = patience.first_pause, 0
         started = time.monotonic()
         while True:
+            looks += 1
+            # asked before looking: what ended in between would be seen by neither
+            is_last = looks >= patience.attempts and not is_publishing(self._session)
             try:
                 now = self._now()
             except Transient as error:
@@ -183,9 +186,7 @@ class _Attempt:
             else:
                 if now is not None and now.is_newer_than(self.before):
                     return now
-            looks += 1
-            is_over = time.monotonic() - started > patience.publish_seconds
-            if is_over or (looks >= patience.attempts and not is_publishing(self._session)):
+            if is_last or time.monotonic() - started > patience.publish_seconds:
                 return None
             patience.sleep(pause)
             pause = min(pause * 2, patience.longest_pause)

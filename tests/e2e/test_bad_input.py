@@ -92,7 +92,7 @@ def test_nested_column(place: Workplace) -> None:
         (place.project / "models" / "marts" / f"{unit}.yml").unlink()
     said = _refused(place)["parquet__dim_campaign"]
     assert "column 'many' has type INTEGER[], which a Hyper extract cannot hold" in said
-    assert "to_json" in said
+    assert "as: json" in said
 
 
 def test_unknown_key_under_meta_tableau(place: Workplace) -> None:
