@@ -1,10 +1,14 @@
 """What is left out at the start, and that it is left out nowhere else."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
+
+from tests.pipeline import ROOT
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -42,3 +46,15 @@ def test_our_dbt_is_dbt(arguments: list[str], code: int) -> None:
     assert ours.returncode == theirs.returncode == code
     assert ours.stdout == theirs.stdout
     assert "nanobind" not in ours.stderr
+
+
+def test_a_killed_run_takes_no_slot_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our instance limits no pool: a slot of a dead run would hold up all later runs."""
+    shutil.copy(ROOT / "data" / "dagster" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        config = instance.get_concurrency_config()
+        assert config.pool_config.default_pool_limit is None
+        assert instance.event_log_storage.get_pool_limits() == []
