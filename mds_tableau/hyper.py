@@ -35,6 +35,7 @@ from mds_tableau.files import remove, sha256, sole_writer
 from mds_tableau.hyper_sql import Columns
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import check_parts
+from mds_tableau.values import shortened
 from mds_tableau.verify import (
     Comparison,
     Level,
@@ -44,7 +45,6 @@ from mds_tableau.verify import (
     compare_values,
 )
 
-_EXAMPLE_LENGTH: Final = 60
 _FILE_MODE: Final = 0o644
 _HYPERD: Final = (
     Path(tableauhyperapi.__file__).parent
@@ -238,9 +238,7 @@ def _refuse_geographies(
         if hyper_type.name == "GEOGRAPHY":
             [row] = connection.execute_list_query(hyper_sql.refusing(version.paths, name))
             if row[0]:
-                example = (
-                    row[1] if len(row[1]) <= _EXAMPLE_LENGTH else f"{row[1][:_EXAMPLE_LENGTH]}…"
-                )
+                example = shortened(row[1])
                 problems.append(f"\n- column '{name}': {row[0]:,} rows, for example {example!r}.")
     if problems:
         raise ExtractError(

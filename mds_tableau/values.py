@@ -70,7 +70,7 @@ def check_values(
         ],
     )
     return tuple(
-        Finding(plan, check, rows, _cut(str(example)))
+        Finding(plan, check, rows, shortened(str(example)))
         for (plan, check, rows), example in zip(found, examples, strict=True)
     )
 
@@ -83,5 +83,6 @@ def _row(
     return row or ()
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return an example value, cut to a readable length."""
     return text if len(text) <= _EXAMPLE_LENGTH else text[:_EXAMPLE_LENGTH] + "…"
