@@ -20,7 +20,7 @@ from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan, quote_identifier, quote_path
 from mds_tableau.errors import ExportError
-from mds_tableau.figures import Figures, measure
+from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
 from mds_tableau.parquet import (
     MANIFEST,
@@ -233,7 +233,6 @@ def _write_manifest(
     preview: Sequence[Sequence[str | None]],
     warnings: Sequence[str],
 ) -> None:
-    engine = f"duckdb {duckdb.__version__}"
     contents = [
         {
             "name": plan.name,
@@ -246,7 +245,7 @@ def _write_manifest(
     told = [
         {"cast": plan.cast, "parquet_type": plan.parquet_type, "note": plan.note} for plan in plans
     ]
-    content = json.dumps([engine, contents, figures.rows, str(figures.row_hash)])
+    content = json.dumps([ENGINE, contents, figures.rows, str(figures.row_hash)])
     for part in parts:
         with (folder / part.file).open("rb+") as file:
             os.fsync(file.fileno())
@@ -254,7 +253,7 @@ def _write_manifest(
         folder / MANIFEST,
         {
             "mart": mart.name,
-            "engine": engine,
+            "engine": ENGINE,
             "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
             "rows": figures.rows,

@@ -6,10 +6,14 @@ stops anything is the caller's business.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 
 from mds_tableau.columns import HyperType, quote_identifier
+
+ENGINE: Final = f"duckdb {duckdb.__version__}"
+"""Who measures; the hashes of two are not comparable."""
 
 
 @dataclass(frozen=True)

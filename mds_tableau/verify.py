@@ -17,7 +17,7 @@ import duckdb
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import HyperType
 from mds_tableau.errors import ExtractError
-from mds_tableau.figures import Figures, column_hashes, hashes_without, measure
+from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import describe_parts, parts_relation
 from mds_tableau.values import check_values
@@ -27,7 +27,6 @@ Level = Literal["exact", "rows"]
 
 Columns = Sequence[tuple[str, HyperType]]
 
-_ENGINE: Final = f"duckdb {duckdb.__version__}"
 _MOST_COLUMNS: Final = 100
 """Columns among which a single one that is out of place is looked for."""
 
@@ -91,7 +90,7 @@ class VerificationFailed(ExtractError):
 def is_ours(version: ParquetVersion) -> bool:
     """Whether the figures of a version were taken from the mart by the DuckDB that runs here."""
     counted = all(column.not_null is not None for column in version.columns)
-    return version.engine == _ENGINE and version.row_hash is not None and counted
+    return version.engine == ENGINE and version.row_hash is not None and counted
 
 
 def check_foreign_values(version: ParquetVersion) -> tuple[str, ...]:
