@@ -68,6 +68,10 @@ class SignInError(Terminal):
     """The server refused the credentials."""
 
 
+class TokenInUse(Transient):
+    """Another process is signed in with the token, which a server allows one session at a time."""
+
+
 class ServerUnreachable(Transient):
     """The server did not answer, or something that is not Tableau Server answered."""
 

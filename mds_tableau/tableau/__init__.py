@@ -7,6 +7,7 @@ real or the sandbox. Making extracts and knowing Dagster do not belong here.
 from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
 from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.publish import Published, publish
+from mds_tableau.tableau.route import Route
 from mds_tableau.tableau.session import Session, sign_in
 from mds_tableau.tableau.uploads import Uploads, uploading
 
@@ -16,6 +17,7 @@ __all__ = [
     "Password",
     "Patience",
     "Published",
+    "Route",
     "Session",
     "Token",
     "Uploads",
