@@ -80,8 +80,20 @@ class ProjectNotFound(Terminal):
     """No project, or more than one, is found at the path asked for."""
 
 
+class DatasourceNotFound(Terminal):
+    """No datasource of that name is in the project, where one has to be."""
+
+
+class SchemaChanged(Terminal):
+    """The columns are not those of the datasource whose data alone was to be changed."""
+
+
 class EmptyExtract(Terminal):
     """An extract without rows is not published, because its model does not say that it may be."""
+
+
+class AppendedAlready(Terminal):
+    """An extract is not appended, because the rows are those that were appended last."""
 
 
 class RowsFell(Terminal):
@@ -106,6 +118,10 @@ class Conflict(PublishError):
 
 class ExtractRefused(PublishError):
     """The server could not read the extract, or not put it in place of the one it has."""
+
+
+class MayHaveArrived(PublishError):
+    """Whether rows were appended is not known, and sending them again could double them."""
 
 
 class TooLarge(PublishError):

@@ -29,8 +29,9 @@ flag and is off in `mds_tableau.hyper`."""
 # dbt writes every debug event to its log file, which takes a tenth of the time of a small project
 _QUIETER_DBT = {"DBT_LOG_LEVEL_FILE": "info"}
 
-# a file below this goes in one request, which the client reads into memory whole
-_SMALL_REQUESTS = {"TSC_FILESIZE_LIMIT_MB": "16"}
+# the client sends a smaller file with the publish itself, which reads it into memory whole, and
+# which cannot be told from one that was sent before: a publish uses an upload up, and so is one
+_EVERY_FILE_IS_UPLOADED = {"TSC_FILESIZE_LIMIT_MB": "0"}
 
 
 def _absolute(path: Path) -> Path:
@@ -173,7 +174,7 @@ class Settings(BaseSettings):
         """
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
-        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_SMALL_REQUESTS}.items():
+        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_EVERY_FILE_IS_UPLOADED}.items():
             os.environ.setdefault(name, value)
 
 

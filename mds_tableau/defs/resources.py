@@ -16,12 +16,15 @@ from pydantic import Field, PrivateAttr
 
 from mds_tableau.errors import MdsTableauError
 from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import PublishMode
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
+    About,
     ConnectedApp,
     Credentials,
+    Earlier,
     Password,
     Patience,
     Published,
@@ -187,18 +190,16 @@ class TableauServer(_RunScoped):
         return self._uploads
 
     def publish(
-        self, path: Path, *, datasource: str, project: str, description: str = ""
+        self,
+        path: Path,
+        *,
+        datasource: str,
+        project: str,
+        about: About,
+        mode: PublishMode,
+        earlier: Earlier | None,
     ) -> Published:
-        """Publish a `.hyper` as a datasource, in place of the one of that name in that project.
-
-        Args:
-            path: The `.hyper`.
-            datasource: Name of the datasource.
-            project: Path of the project, such as `Retail/Daily`, or its LUID.
-            description: Description of the datasource; "" leaves the one that it has.
-
-        Returns:
-            Id, URL, revision and more of what the server holds now.
+        """Publish a `.hyper`, as `mds_tableau.tableau.publish` says.
 
         Raises:
             MdsTableauError: As `mds_tableau.tableau.publish` and `session` say.
@@ -208,7 +209,9 @@ class TableauServer(_RunScoped):
             path,
             datasource=datasource,
             project=project,
-            description=description,
+            about=about,
+            mode=mode,
+            earlier=earlier,
             uploads=self.uploads,
             create_project=self.create_projects,
         )

@@ -59,6 +59,7 @@ class Session:
         patience: How long the server is waited for.
         known_projects: The projects as they were last listed; empty before.
         known_datasources: LUIDs by project and folded name, as they were last listed.
+        known_users: LUIDs by folded name, as they were last listed; empty before.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Session:
         self.patience = patience
         self.known_projects: list[Project] = []
         self.known_datasources: dict[tuple[str, str], str] = {}
+        self.known_users: dict[str, str] = {}
         self._http = HttpSessions(patience)
         self.client = TSC.Server(
             server,

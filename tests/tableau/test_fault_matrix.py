@@ -19,7 +19,7 @@ from mds_tableau.errors import ExtractRefused, MdsTableauError, NotPermitted, Tr
 from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
-from mds_tableau.tableau import Password, Patience, publish, sign_in, uploading
+from mds_tableau.tableau import About, Password, Patience, publish, sign_in, uploading
 
 USER = Password("ada", "a-password")
 CHUNK = 256 * 1024
@@ -164,7 +164,9 @@ def _publish(server: Sandbox, path: Path, name: str) -> None:
         sign_in(server.url, "", USER, PATIENCE) as session,
         uploading(session, chunk_bytes=CHUNK) as uploads,
     ):
-        publish(session, path, datasource=name, project="Default", description="d", uploads=uploads)
+        publish(
+            session, path, datasource=name, project="Default", about=About("d"), uploads=uploads
+        )
 
 
 def _held(server: Sandbox, name: str, folder: Path) -> tuple[str, int]:
