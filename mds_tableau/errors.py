@@ -121,7 +121,7 @@ class ExtractRefused(PublishError):
 
 
 class MayHaveArrived(PublishError):
-    """Whether rows were appended is not known, and sending them again could double them."""
+    """Whether it arrived is not known, and sending it again could do it twice."""
 
 
 class TooLarge(PublishError):

@@ -36,6 +36,7 @@ class Patience:
         connect_seconds: How long a connection may take to open.
         read_seconds: How long the server may stay silent within an answer.
         publish_seconds: How long one publish may take with everything that is tried in it.
+        shown_seconds: How long it may take until the server shows what it says that it has.
         sleep: What pauses.
     """
 
@@ -45,6 +46,7 @@ class Patience:
     connect_seconds: float = 15.0
     read_seconds: float = 300.0
     publish_seconds: float = 3600.0
+    shown_seconds: float = 300.0
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @property
