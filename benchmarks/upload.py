@@ -205,9 +205,7 @@ def upload(url: str, password: str, path: Path, way: str) -> tuple[float, int, i
 
         uploads.append = counted  # type: ignore[method-assign, assignment]
         before, started = reset_peak(os.getpid()), time.perf_counter()
-        publish(
-            session, path, datasource=path.stem, project="Default", description="", uploads=uploads
-        )
+        publish(session, path, datasource=path.stem, project="Default", uploads=uploads)
         return time.perf_counter() - started, peak(os.getpid()) - before, confirmed
 
 

@@ -136,6 +136,10 @@ class UploadLost(Transient):
     """The server does not know an upload any more, so it has to be sent again."""
 
 
+class UploadsEnded(Terminal):
+    """What is still on its way to the server is given up, as nobody is going to publish it."""
+
+
 class RateLimited(Transient):
     """The server has had too many requests and wants to be left alone for a while."""
 

@@ -8,10 +8,12 @@ uploaded to `publish`.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ from mds_tableau.errors import (
     SessionEnded,
     TimedOut,
     TooLarge,
+    UploadsEnded,
 )
 from mds_tableau.tableau.chunks import Chunk
 from mds_tableau.tableau.session import Session
@@ -57,6 +60,30 @@ class Uploads(Fileuploads):
         self._pool = pool
         self._chunk_bytes = chunk_bytes
         self._begun: dict[Path, Future[str]] = {}
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """End what is still on its way: nobody is going to publish it."""
+        self._ended.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raise when it has ended.
+
+        Raises:
+            UploadsEnded: It has.
+        """
+        if self._ended.is_set():
+            raise UploadsEnded("The upload was given up, because the run has ended.")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it ends meanwhile.
+
+        Raises:
+            UploadsEnded: It has.
+        """
+        self._ended.wait(seconds)
+        self.check()
 
     def begin(self, path: Path) -> None:
         """Start to upload a file in the background, unless it goes in one request anyway."""
@@ -97,7 +124,7 @@ class Uploads(Fileuploads):
 
     def _persist(self, path: Path) -> str:
         upload = _Upload(self, self._session, path, self._chunk_bytes)
-        return self._session.patience.persist(upload.once, _log.warning, lambda: upload.furthest)
+        return upload.patience.persist(upload.once, _log.warning, lambda: upload.furthest)
 
 
 class _Upload:
@@ -109,6 +136,7 @@ class _Upload:
 
     Attributes:
         furthest: Bytes that the server had of the file in the best attempt so far.
+        patience: That of the session, but a pause ends when the uploads do.
     """
 
     def __init__(self, uploads: Uploads, session: Session, path: Path, chunk_bytes: int) -> None:
@@ -119,6 +147,7 @@ class _Upload:
         self._chunk_bytes = chunk_bytes
         self._largest = max(chunk_bytes, LARGEST_CHUNK_BYTES)
         self.furthest = 0
+        self.patience = replace(session.patience, sleep=uploads.pause)
 
     def once(self) -> str:
         """Upload the file; raise a `Transient` to be called again."""
@@ -137,6 +166,7 @@ class _Upload:
         started = told = time.monotonic()
         with self._path.open("rb") as file:
             while sent < size:
+                self._uploads.check()
                 chunk = Chunk(file, sent, min(self._chunk_bytes, size - sent))
                 try:
                     self._append(upload_id, chunk)
@@ -168,7 +198,7 @@ class _Upload:
                 return True
             return isinstance(error, ServerUnreachable) and not chunk.is_sent
 
-        self._session.patience.repeat(once, _log.warning, can_pass=did_not_arrive)
+        self.patience.repeat(once, _log.warning, can_pass=did_not_arrive)
 
     def _resized(self, error: TooLarge | ServerUnreachable, sent: int) -> Exception:
         """Choose the size of the chunks after a failure; return what says so."""
@@ -205,4 +235,4 @@ def uploading(
         try:
             yield uploads
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            uploads.end()

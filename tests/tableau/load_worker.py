@@ -8,7 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
-from mds_tableau.tableau import Password, Patience, Token, publish, sign_in, uploading
+from mds_tableau.tableau import About, Password, Patience, Token, publish, sign_in, uploading
 
 CHUNK = 24 * 1024
 PATIENCE = Patience(first_pause=0.01, longest_pause=0.1, connect_seconds=30, read_seconds=60)
@@ -34,7 +34,7 @@ def main() -> None:
                 Path(path),
                 datasource=name,
                 project="Default",
-                description=description,
+                about=About(description),
                 uploads=uploads,
             )
 

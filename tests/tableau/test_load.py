@@ -34,7 +34,7 @@ from tableauhyperapi import (
 )
 
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
-from mds_tableau.tableau import Password, Token, publish, sign_in, uploading
+from mds_tableau.tableau import About, Password, Token, publish, sign_in, uploading
 from tests.tableau.load_worker import CHUNK, PATIENCE
 
 PUBLISHES = 50
@@ -226,7 +226,7 @@ def test_threads_that_share_a_session_mix_nothing_up(
             parcel.path,
             datasource=parcel.name,
             project="Default",
-            description=parcel.digest,
+            about=About(parcel.digest),
             uploads=uploads,
         )
         times[parcel.digest] = started, time.monotonic()

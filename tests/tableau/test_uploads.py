@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
-from mds_tableau.errors import ExtractError, RateLimited, ServerUnreachable, TooLarge
+from mds_tableau.errors import ExtractError, RateLimited, ServerUnreachable, TooLarge, UploadsEnded
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.sandbox.faults import Rule
 from mds_tableau.tableau import Password, Patience, Session, publish, sign_in, uploading
@@ -64,9 +64,7 @@ def _file(folder: Path, size: int) -> Path:
 
 def _send(session: Session, path: Path, chunk_bytes: int) -> None:
     with uploading(session, chunk_bytes=chunk_bytes) as uploads:
-        publish(
-            session, path, datasource="sent", project="Default", description="", uploads=uploads
-        )
+        publish(session, path, datasource="sent", project="Default", uploads=uploads)
 
 
 def _holds(server: Sandbox, path: Path) -> bool:
@@ -217,3 +215,20 @@ def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(ExtractError, match="became shorter while it was uploaded"):
             list(chunk)
     assert not chunk.is_sent
+
+
+def test_what_nobody_publishes_is_given_up(
+    session: Session, server: Sandbox, tmp_path: Path
+) -> None:
+    """Who leaves does not wait for the rest of a file, nor until a server can be asked again."""
+    path = _file(tmp_path, 64 * MEGABYTE)
+    patience = Patience(attempts=100, first_pause=1000, longest_pause=1000, read_seconds=5)
+    session.patience = patience
+    server.faults.add(faults.Status(502), "append_upload", nth=2)
+    with uploading(session, chunk_bytes=MEGABYTE) as uploads:
+        uploads.begin(path)
+        while not server.faults.applied:
+            assert uploads.has(path)
+    begun = uploads._begun[path.absolute()]
+    with pytest.raises(UploadsEnded, match="given up"):
+        begun.result(timeout=0)
