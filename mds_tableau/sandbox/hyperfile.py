@@ -17,6 +17,9 @@ from typing import Any
 MAGIC = b"Hyper"
 VERSION_AT = slice(10, 12)
 HEADER_BYTES = 12
+# The API's own call opens for writing: nobody else can then have the file open, and one with an
+# empty table is changed when it is closed, so that a download would not be what was published.
+READ_ONLY = "WITH (access_mode = 'readonly')"
 
 Column = tuple[str, str]
 
@@ -56,7 +59,7 @@ class Extract:
         self._connection = connection
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Returns the rows of a query over `table_sql` and `column_sql`.
+        """Returns the rows of a query over `table_sql` and `quoted_name`.
 
         Raises:
             UnusableExtract: Hyper cannot answer it.
@@ -71,11 +74,11 @@ class Extract:
 
 def table_sql(table: Table) -> str:
     """Returns how a query names a table of an open extract."""
-    return ".".join(map(column_sql, ("given", table.schema, table.name)))
+    return ".".join(map(quoted_name, ("given", table.schema, table.name)))
 
 
-def column_sql(name: str) -> str:
-    """Returns how a query names a column."""
+def quoted_name(name: str) -> str:
+    """Returns how a statement names a column, a table or a file."""
     quoted = name.replace('"', '""')
     return f'"{quoted}"'
 
@@ -163,7 +166,7 @@ class HyperFiles:
         """
         from tableauhyperapi import HyperException, TableName
 
-        with self._opened(target) as connection:
+        with self._opened(target, "") as connection:
             try:
                 connection.catalog.attach_database(str(addition), "added")
                 [before], [new] = (self._tables(connection, one) for one in ("given", "added"))
@@ -175,7 +178,7 @@ class HyperFiles:
                 raise UnusableExtract("the tables have different names")
             if sorted(before.columns) != sorted(new.columns):
                 raise UnusableExtract("the tables have different columns")
-            names = ", ".join(column_sql(name) for name, _ in new.columns)
+            names = ", ".join(quoted_name(name) for name, _ in new.columns)
             into, out_of = (TableName(one, new.schema, new.name) for one in ("given", "added"))
             try:
                 count = connection.execute_command(
@@ -186,12 +189,14 @@ class HyperFiles:
             return int(count or 0)
 
     @contextlib.contextmanager
-    def _opened(self, path: Path) -> Iterator[Any]:
+    def _opened(self, path: Path, option: str = READ_ONLY) -> Iterator[Any]:
         from tableauhyperapi import HyperException
 
         with self._connect() as connection:
             try:
-                connection.catalog.attach_database(str(path), "given")
+                connection.execute_command(
+                    f'ATTACH DATABASE {quoted_name(str(path))} AS "given" {option}'
+                )
             except HyperException as error:
                 raise UnusableExtract(_first_line(error)) from error
             yield connection

@@ -153,10 +153,14 @@ class Endpoint:
         """Returns the columns of a data source's extract; where it is not opened, none."""
         if not self.store.config.open_extracts:
             return []
-        # Under a second name Hyper would take a file that it has open already for another's.
+        copy = self.store.snapshot(row["file"])
+        try:
+            tables = self.store.hyper.tables(copy)
+        finally:
+            self.store.discard([copy])
         return [
             {"id": f"field-{row['id']}-{name}", "name": name, "description": None}
-            for table in self.store.hyper.tables(self.store.file(row["file"]))
+            for table in tables
             for name, _ in table.columns
         ]
 

@@ -15,7 +15,7 @@ from mds_tableau.sandbox.hyperfile import (
     Extract,
     HyperFiles,
     Table,
-    column_sql,
+    quoted_name,
     table_sql,
 )
 from mds_tableau.sandbox.pages.profile import Profile, Value, profile, to_value, value_sql
@@ -81,7 +81,7 @@ class Contents:
         seconds: How long one look may take; one more profile is made even so.
     """
 
-    def __init__(self, hyper: HyperFiles, seconds: float = SECONDS) -> None:
+    def __init__(self, hyper: HyperFiles, seconds: float) -> None:
         self._hyper = hyper
         self._seconds = seconds
         self._seen: OrderedDict[str, Content] = OrderedDict()
@@ -116,7 +116,7 @@ def _survey(extract: Extract) -> Content:
     for table in extract.tables[:MOST_TABLES]:
         source = table_sql(table)
         [(rows,)] = extract.query(f"SELECT count(*) FROM {source}")  # noqa: S608 - quoted names
-        wanted = ", ".join(value_sql(column_sql(name)) for name, _ in table.columns[:MOST_COLUMNS])
+        wanted = ", ".join(value_sql(quoted_name(name)) for name, _ in table.columns[:MOST_COLUMNS])
         found = extract.query(f"SELECT {wanted} FROM {source} LIMIT {FIRST_ROWS}") if wanted else []  # noqa: S608
         first_rows = tuple(
             tuple(to_value(*pair) for pair in zip(row[::2], row[1::2], strict=True))

@@ -17,7 +17,7 @@ from mds_tableau.sandbox.errors import ApiError
 from mds_tableau.sandbox.filters import Row
 from mds_tableau.sandbox.hyperfile import HyperUnavailable, UnusableExtract
 from mds_tableau.sandbox.pages import overview, rendering
-from mds_tableau.sandbox.pages.contents import Content, Contents
+from mds_tableau.sandbox.pages.contents import SECONDS, Content, Contents
 from mds_tableau.sandbox.store import Store
 
 logger = logging.getLogger("mds_tableau.sandbox")
@@ -45,11 +45,12 @@ class Pages:
 
     Args:
         store: The sandbox's state.
+        seconds: How long one page may take to look into an extract.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, seconds: float = SECONDS) -> None:
         self._store = store
-        self._contents = Contents(store.hyper)
+        self._contents = Contents(store.hyper, seconds)
         # Extracts are looked into one after the other: Hyper uses the whole machine for each, and
         # pages that wait for their turn take no threads away from the API.
         self._turn = asyncio.Lock()

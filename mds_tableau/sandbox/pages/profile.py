@@ -13,7 +13,7 @@ from mds_tableau.sandbox.hyperfile import (
     Extract,
     Table,
     UnusableExtract,
-    column_sql,
+    quoted_name,
     table_sql,
 )
 
@@ -153,7 +153,7 @@ def profile(extract: Extract, table: Table, column: Column, rows: int) -> Profil
 
 
 def _profile(extract: Extract, table: Table, column: Column, rows: int) -> Profile:
-    name, source = column_sql(column[0]), table_sql(table)
+    name, source = quoted_name(column[0]), table_sql(table)
     kind = re.split(r"[( ]", column[1])[0]
     place = POSITIONS.get(kind, NOWHERE).format(name)
     is_estimate = rows > EXACT_ROWS
