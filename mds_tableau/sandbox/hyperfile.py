@@ -70,6 +70,16 @@ class Extract:
             return [tuple(row) for row in self._connection.execute_list_query(sql)]
         except HyperException as error:
             raise UnusableExtract(_first_line(error)) from error
+        except UnicodeDecodeError as error:
+            raise UnusableExtract(f"it holds a text that is not UTF-8 ({error.reason})") from error
+
+    def answers(self) -> None:
+        """Makes sure that Hyper still answers, after a question that it could not answer.
+
+        Raises:
+            UnusableExtract: It does not.
+        """
+        self.query("SELECT 1")
 
 
 def table_sql(table: Table) -> str:
@@ -148,6 +158,8 @@ class HyperFiles:
 
         with self._opened(path) as connection:
             try:
+                # Hyper would show times with a time zone on this machine's clock.
+                connection.execute_command("SET TIME ZONE 'UTC'")
                 tables = self._tables(connection, "given")
             except HyperException as error:
                 raise UnusableExtract(_first_line(error)) from error

@@ -269,6 +269,43 @@ def test_extract_that_cannot_be_read(alone: Any, many_types: Path) -> None:
     assert len(page.table("2 kept")) == 2
 
 
+def test_times_are_told_in_utc(
+    tmp_path: Path,
+    client: Callable[..., TSC.Server],
+    publish: Publish,
+    many_types: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine in another time zone shows the same times with a time zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    with Sandbox(_config(tmp_path)) as sandbox:
+        item = publish(client(sandbox), None, "Sales", path=many_types)
+        page = HtmlPage.load(f"{sandbox.url}/datasources/{item.id}")
+    [zoned] = [row for row in page.table(TYPE) if row["Column"] == "zoned"]
+    assert zoned["Min"] == "2024-01-01 22:00:00+00"
+
+
+def test_damaged_column_leaves_the_others_readable(alone: Any, tmp_path: Path) -> None:
+    """Where only one column's values are damaged, the page says so there and tells the others."""
+    sandbox, send = alone
+    item = send(
+        write(
+            tmp_path / "damaged.hyper",
+            "CREATE TABLE damaged AS SELECT i AS number, 'needle ' || i AS text"
+            " FROM generate_series(1, 1000) AS g(i)",
+        )
+    )
+    [stored] = (sandbox.config.data_dir / "files").iterdir()
+    content = stored.read_bytes()
+    assert content.count(b"needle") >= 1000
+    stored.write_bytes(content.replace(b"needle", b"\xff" * len(b"needle")))
+    page = HtmlPage.load(f"{sandbox.url}/datasources/{item.id}")
+    number, text = page.table(TYPE)
+    assert (number["Min"], number["Max"], number["Distinct"]) == ("1", "1000", "1,000")
+    assert "Hyper cannot profile this column" in text["Nulls"]
+    assert "Hyper cannot read the rows" in page.text
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that a process works in")
 def test_machine_on_which_hyper_does_not_start(
     tmp_path: Path,

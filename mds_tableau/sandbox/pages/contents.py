@@ -6,7 +6,6 @@ never changes, so what was seen of one stays true.
 """
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mds_tableau.sandbox.hyperfile import (
     Extract,
     HyperFiles,
     Table,
+    UnusableExtract,
     quoted_name,
     table_sql,
 )
@@ -37,12 +37,14 @@ class TableContent:
         table: Its name and all its columns.
         rows: Number of its rows.
         first_rows: Some rows as they lie in the file, with the columns that are shown.
+        problem: Why there are no rows; "" when there are all that should be.
         profiles: The profiles of its first columns, as far as they are made.
     """
 
     table: Table
     rows: int
     first_rows: tuple[tuple[Value, ...], ...]
+    problem: str = ""
     profiles: tuple[Profile, ...] = ()
 
     @property
@@ -75,7 +77,7 @@ class Content:
 
 
 class Contents:
-    """What was seen of the extracts that somebody looked at last.
+    """What was seen of the extracts that were looked into last.
 
     Args:
         hyper: Opens the extracts.
@@ -85,7 +87,7 @@ class Contents:
     def __init__(self, hyper: HyperFiles, seconds: float) -> None:
         self._hyper = hyper
         self._seconds = seconds
-        self._seen: OrderedDict[str, Content] = OrderedDict()
+        self._seen: dict[str, Content] = {}
 
     def known(self, path: Path) -> Content | None:
         """Returns what was seen of an extract, where nothing is left to be looked at."""
@@ -105,26 +107,30 @@ class Contents:
             with self._hyper.reading(path) as extract:
                 content = _with_profiles(extract, content or _survey(extract), end)
             self._seen[path.name] = content
-        self._seen.move_to_end(path.name)
-        while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+            if len(self._seen) > REMEMBERED:
+                del self._seen[next(iter(self._seen))]
         return content
 
 
 def _survey(extract: Extract) -> Content:
     """Returns what is seen at once: rows and their number."""
-    tables = []
-    for table in extract.tables[:MOST_TABLES]:
-        source = table_sql(table)
-        [(rows,)] = extract.query(f"SELECT count(*) FROM {source}")  # noqa: S608 - quoted names
-        wanted = ", ".join(value_sql(quoted_name(name)) for name, _ in table.columns[:MOST_COLUMNS])
-        found = extract.query(f"SELECT {wanted} FROM {source} LIMIT {FIRST_ROWS}") if wanted else []  # noqa: S608
-        first_rows = tuple(
-            tuple(to_value(*pair) for pair in zip(row[::2], row[1::2], strict=True))
-            for row in found
-        )
-        tables.append(TableContent(table, rows, first_rows))
+    tables = [_table(extract, table) for table in extract.tables[:MOST_TABLES]]
     return Content(tuple(tables), len(extract.tables))
+
+
+def _table(extract: Extract, table: Table) -> TableContent:
+    source = table_sql(table)
+    [(rows,)] = extract.query(f"SELECT count(*) FROM {source}")  # noqa: S608 - quoted names
+    wanted = ", ".join(value_sql(quoted_name(name)) for name, _ in table.columns[:MOST_COLUMNS])
+    try:
+        found = extract.query(f"SELECT {wanted} FROM {source} LIMIT {FIRST_ROWS}") if wanted else []  # noqa: S608
+    except UnusableExtract as error:
+        extract.answers()
+        return TableContent(table, rows, (), str(error))
+    first_rows = tuple(
+        tuple(to_value(*pair) for pair in zip(row[::2], row[1::2], strict=True)) for row in found
+    )
+    return TableContent(table, rows, first_rows)
 
 
 def _with_profiles(extract: Extract, content: Content, end: float) -> Content:

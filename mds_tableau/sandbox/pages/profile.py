@@ -148,7 +148,7 @@ def profile(extract: Extract, table: Table, column: Column, rows: int) -> Profil
     try:
         return _profile(extract, table, column, rows)
     except UnusableExtract as error:
-        extract.query("SELECT 1")  # one column that Hyper cannot read leaves the others readable
+        extract.answers()  # one column that Hyper cannot read leaves the others readable
         return Profile(problem=str(error))
 
 
