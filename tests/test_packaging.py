@@ -19,6 +19,7 @@ LIMITED = {
     # the sandbox, which shares nothing with the package, opens what is published to it
     "tableauhyperapi": {"hyper", "sandbox"},
     "tableauserverclient": {"tableau"},
+    "jinja2": {"sandbox"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},
 }
@@ -89,6 +90,9 @@ def test_wheel_contains_the_package_only(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mds_tableau"}
     assert "mds_tableau/py.typed" in names
+    pages = "mds_tableau/sandbox/pages/templates"
+    for path in (ROOT / pages).iterdir():
+        assert f"{pages}/{path.name}" in names
     assert not [name for name in names if name.endswith((".sql", ".parquet", ".csv", ".hyper"))]
 
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from mds_tableau.sandbox import (
@@ -23,7 +21,7 @@ from mds_tableau.sandbox import (
     info,
     joblist,
     metadata,
-    page,
+    pages,
     people,
     permissions,
     projectchanges,
@@ -228,18 +226,11 @@ def build_app(store: Store, base_url: str) -> Starlette:
     server_info = routes[0]  # the one path that clients spell in two ways
     server_info.path_regex = re.compile(server_info.path_regex.pattern, re.IGNORECASE)
 
-    def show_page(_request: Request) -> Response:
-        return page.show(store)
-
-    def download(request: Request) -> Response:
-        return page.download(store, request.path_params["datasource_id"])
-
     unknown = Resource(store, base_url, jobs)
     return Starlette(
         routes=[
             *routes,
-            Route("/", show_page),
-            Route("/download/{datasource_id}", download),
+            *pages.routes(store),
             Route(metadata.PATH, metadata.Endpoint(store, base_url), methods=["POST"]),
             Route("/api/{version}/{rest:path}", unknown),
             Route("/{rest:path}", unknown),

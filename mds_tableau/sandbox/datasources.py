@@ -124,7 +124,7 @@ def packaged(call: Call, look: Callable[[sqlite3.Connection], Row]) -> Response:
     """
     with_extract = call.flag("includeExtract", default=True)
     store = call.store
-    row, content = _snapshot(store, look, lambda row: row["package"] or row["file"])
+    row, content = snapshot(store, look, lambda row: row["package"] or row["file"])
     target = store.stage()
     try:
         if row["package"]:
@@ -181,15 +181,24 @@ def current_content(
     Raises:
         ApiError: 404004; there is none with this id.
     """
-    return _snapshot(
+    return snapshot(
         store, lambda db: find(db, site_id, datasource_id), lambda row: str(row["file"])
     )
 
 
-def _snapshot(
+def snapshot(
     store: Store, look: Callable[[sqlite3.Connection], Row], name_of: Callable[[Row], str]
 ) -> tuple[Row, Path]:
-    """Returns a row and a second name for the file that it names."""
+    """Returns a row and a second name for the file that it names; discard that later.
+
+    Args:
+        store: The sandbox's state.
+        look: Finds the row.
+        name_of: Takes the file's name out of it.
+
+    Raises:
+        FileNotFoundError: The file is gone, and the row is not.
+    """
     for _ in range(ATTEMPTS):
         with store.reading() as db:
             row = look(db)

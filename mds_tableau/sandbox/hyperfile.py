@@ -17,12 +17,19 @@ from typing import Any
 MAGIC = b"Hyper"
 VERSION_AT = slice(10, 12)
 HEADER_BYTES = 12
+# The API's own call opens for writing: nobody else can then have the file open, and one with an
+# empty table is changed when it is closed, so that a download would not be what was published.
+READ_ONLY = "WITH (access_mode = 'readonly')"
 
 Column = tuple[str, str]
 
 
 class UnusableExtract(Exception):
     """A file is not an extract that Hyper can open, or not one that fits; says why."""
+
+
+class HyperUnavailable(Exception):
+    """Hyper does not start on this machine; says why."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,52 @@ class Table:
     schema: str
     name: str
     columns: tuple[Column, ...]
+
+
+class Extract:
+    """An extract that is open for questions, and for nothing else.
+
+    Attributes:
+        tables: Its tables with their columns.
+    """
+
+    def __init__(self, connection: Any, tables: tuple[Table, ...]) -> None:
+        self.tables = tables
+        self._connection = connection
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Returns the rows of a query over `table_sql` and `quoted_name`.
+
+        Raises:
+            UnusableExtract: Hyper cannot answer it.
+        """
+        from tableauhyperapi import HyperException
+
+        try:
+            return [tuple(row) for row in self._connection.execute_list_query(sql)]
+        except HyperException as error:
+            raise UnusableExtract(_first_line(error)) from error
+        except UnicodeDecodeError as error:
+            raise UnusableExtract(f"it holds a text that is not UTF-8 ({error.reason})") from error
+
+    def answers(self) -> None:
+        """Makes sure that Hyper still answers, after a question that it could not answer.
+
+        Raises:
+            UnusableExtract: It does not.
+        """
+        self.query("SELECT 1")
+
+
+def table_sql(table: Table) -> str:
+    """Returns how a query names a table of an open extract."""
+    return ".".join(map(quoted_name, ("given", table.schema, table.name)))
+
+
+def quoted_name(name: str) -> str:
+    """Returns how a statement names a column, a table or a file."""
+    quoted = name.replace('"', '""')
+    return f'"{quoted}"'
 
 
 def file_version(path: Path) -> int:
@@ -93,6 +146,25 @@ class HyperFiles:
         with self._opened(path) as connection:
             return self._tables(connection, "given")
 
+    @contextlib.contextmanager
+    def reading(self, path: Path) -> Iterator[Extract]:
+        """Lends an extract to be asked about its rows; the file is not changed.
+
+        Raises:
+            UnusableExtract: Hyper cannot open the file, which another process may be using.
+            HyperUnavailable: There is no Hyper to ask.
+        """
+        from tableauhyperapi import HyperException
+
+        with self._opened(path) as connection:
+            try:
+                # Hyper would show times with a time zone on this machine's clock.
+                connection.execute_command("SET TIME ZONE 'UTC'")
+                tables = self._tables(connection, "given")
+            except HyperException as error:
+                raise UnusableExtract(_first_line(error)) from error
+            yield Extract(connection, tables)
+
     def append(self, target: Path, addition: Path) -> int:
         """Adds the rows of an extract's one table to those of another's; returns how many.
 
@@ -106,7 +178,7 @@ class HyperFiles:
         """
         from tableauhyperapi import HyperException, TableName
 
-        with self._opened(target) as connection:
+        with self._opened(target, "") as connection:
             try:
                 connection.catalog.attach_database(str(addition), "added")
                 [before], [new] = (self._tables(connection, one) for one in ("given", "added"))
@@ -118,7 +190,7 @@ class HyperFiles:
                 raise UnusableExtract("the tables have different names")
             if sorted(before.columns) != sorted(new.columns):
                 raise UnusableExtract("the tables have different columns")
-            names = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name, _ in new.columns)
+            names = ", ".join(quoted_name(name) for name, _ in new.columns)
             into, out_of = (TableName(one, new.schema, new.name) for one in ("given", "added"))
             try:
                 count = connection.execute_command(
@@ -129,12 +201,14 @@ class HyperFiles:
             return int(count or 0)
 
     @contextlib.contextmanager
-    def _opened(self, path: Path) -> Iterator[Any]:
+    def _opened(self, path: Path, option: str = READ_ONLY) -> Iterator[Any]:
         from tableauhyperapi import HyperException
 
         with self._connect() as connection:
             try:
-                connection.catalog.attach_database(str(path), "given")
+                connection.execute_command(
+                    f'ATTACH DATABASE {quoted_name(str(path))} AS "given" {option}'
+                )
             except HyperException as error:
                 raise UnusableExtract(_first_line(error)) from error
             yield connection
@@ -147,20 +221,26 @@ class HyperFiles:
             return Connection(self._endpoint())
         except HyperException:
             self.close()
+        try:
             return Connection(self._endpoint())
+        except HyperException as error:
+            raise HyperUnavailable(_first_line(error)) from error
 
     def _endpoint(self) -> Any:
         # Loading Hyper takes a while; a sandbox that is only asked for lists does without it.
-        from tableauhyperapi import HyperProcess, Telemetry
+        from tableauhyperapi import HyperException, HyperProcess, Telemetry
 
         with self._lock:
             if self._process is None or not self._process.is_open:
-                self._process = HyperProcess(
-                    Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU,
-                    "mds_tableau sandbox",
-                    # By default it would write a log into the working folder.
-                    parameters={"log_config": ""},
-                )
+                try:
+                    self._process = HyperProcess(
+                        Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU,
+                        "mds_tableau sandbox",
+                        # By default it would write a log into the working folder.
+                        parameters={"log_config": ""},
+                    )
+                except HyperException as error:
+                    raise HyperUnavailable(_first_line(error)) from error
             return self._process.endpoint
 
     def _table_names(self, connection: Any, database: str) -> list[Any]:

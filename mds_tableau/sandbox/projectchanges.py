@@ -93,14 +93,6 @@ def _change(db: sqlite3.Connection, call: Call, node: Element, row: Row) -> None
         )
     except sqlite3.IntegrityError as error:
         raise projects.name_conflict(name) from error
-    if parent_id != row["parent_id"]:
-        # Whoever reads projects in order finds each parent before its children.
-        for project_id in _with_nested(db, row["id"]):
-            db.execute(
-                "UPDATE projects SET sequence = (SELECT max(sequence) + 1 FROM projects)"
-                " WHERE id = ?",
-                (project_id,),
-            )
 
 
 def _is_default(row: Row) -> bool:

@@ -6,6 +6,7 @@ there (404006 when removing) is as documented.
 """
 
 import sqlite3
+from pathlib import Path
 
 from starlette.responses import Response
 
@@ -13,21 +14,14 @@ from mds_tableau.sandbox import contents, datasources, filters, rights, xmlio
 from mds_tableau.sandbox.calls import Call
 from mds_tableau.sandbox.errors import ApiError, not_found
 from mds_tableau.sandbox.filters import Row
+from mds_tableau.sandbox.store import Store
 
 
 def query(call: Call) -> Response:
     """Lists a data source's kept revisions, oldest first: GET datasources/{id}/revisions."""
     with call.store.reading() as db:
         row = datasources.find(db, call.session.site_id, call.path["datasource_id"])
-        rows = [
-            dict(revision)
-            for revision in db.execute(
-                "SELECT revisions.*, users.name AS publisher_name FROM revisions"
-                " JOIN users ON users.id = revisions.publisher_id"
-                " WHERE datasource_id = ? ORDER BY number",
-                (row["id"],),
-            )
-        ]
+        rows = of_datasource(db, row["id"])
     page = filters.paginate(rows, call.query)
     elements = [
         xmlio.element(
@@ -78,6 +72,30 @@ def remove(call: Call) -> Response:
         )
     store.discard(contents.files(store, [revision]))
     return Response(status_code=204)
+
+
+def of_datasource(db: sqlite3.Connection, datasource_id: str) -> list[Row]:
+    """Returns a data source's kept revisions with their publishers' names, oldest first."""
+    rows = db.execute(
+        "SELECT revisions.*, users.name AS publisher_name FROM revisions"
+        " JOIN users ON users.id = revisions.publisher_id WHERE datasource_id = ? ORDER BY number",
+        (datasource_id,),
+    )
+    return [dict(row) for row in rows]
+
+
+def content(store: Store, datasource_id: str, number: str) -> tuple[Row, Path]:
+    """Returns a revision and a file of its own with the extract; discard that later.
+
+    Raises:
+        ApiError: 404004 or 404024; there is no such data source or revision.
+    """
+
+    def look(db: sqlite3.Connection) -> Row:
+        row = datasources.find(db, None, datasource_id)
+        return {**row, **_find(db, row["id"], number)}
+
+    return datasources.snapshot(store, look, lambda row: str(row["file"]))
 
 
 def _find(db: sqlite3.Connection, datasource_id: str, number: str) -> Row:

@@ -1,7 +1,5 @@
 """Dagster's UI in a real browser: the graph, "Materialize all", and what an asset shows."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,26 +7,16 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.browser import CHROMIUM, QUIET
 from tests.e2e.webserver import make_home, serving
 from tests.pipeline import ROOT, Workplace
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.e2e,
     pytest.mark.dbt,
     pytest.mark.hyper,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
-QUIET = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-    # Chromium refuses its sandbox to root
-    *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
 ]
 
 
