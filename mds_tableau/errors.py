@@ -30,6 +30,10 @@ class MartConfigError(Terminal):
     """Names or `meta.tableau` in the dbt project are not valid; all are listed together."""
 
 
+class InputError(Terminal):
+    """What was given to be read cannot be read as it is; says where, and what to do."""
+
+
 class SourceError(Terminal):
     """A raw file that a dbt source names is missing or cannot be read."""
 
