@@ -217,7 +217,8 @@ def interval_way(unit: str) -> Way:
         f"Ask for 'as: microseconds' or 'as: text' {_META}, {_ELSE}",
     )
     # epoch() adds days and the rest as doubles, and so is wrong where they have other signs
-    seconds = "epoch_us({}) / 1000000"
+    # 1e6 is a double, so that this is no division of integers under DuckDB's integer_division
+    seconds = "epoch_us({}) / 1e6"
     return Way(seconds, "DOUBLE", HyperType("DOUBLE"), (months, exact))
 
 
@@ -233,7 +234,7 @@ def json_way(duckdb_type: str) -> Way:
     loses = ["the types within"]
     zoned = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "VARIANT")
     if any(kind in duckdb_type for kind in zoned):
-        loses.append("the zone of moments within: the machine's clock is shown")
+        loses.append("the zone of moments within: a table's are in UTC, a view's in that of dbt")
     return Way(text, "VARCHAR", HyperType("TEXT"), (odd,), ", ".join(loses))
 
 

@@ -55,7 +55,7 @@ def show_plan(settings: Settings, selection: str, console: Console) -> int:
         read_only=True,
         config={"file_search_path": str(prepared.project.project_dir)},
     ) as connection:
-        plans = plan_all(connection, extracts, results.compiled)
+        plans = plan_all(connection, extracts, results.compiled, lambda: prepared.session)
     for plan in plans:
         _show(plan, settings.target, console)
     refused = [plan.extract.name for plan in plans if plan.refusal]

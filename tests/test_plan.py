@@ -13,6 +13,7 @@ from mds_tableau.manifest import Mart
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.plan import PLAN_HEADER, ExtractPlan, plan_all
 from mds_tableau.plan_command import _show
+from mds_tableau.sessions import Session
 
 Export = Callable[..., ParquetVersion]
 
@@ -237,3 +238,16 @@ def test_a_refusal_is_shown_whole(duck: duckdb.DuckDBPyConnection) -> None:
         + planned.refusal
         + "\n\n"
     )
+
+
+def test_a_view_is_planned_with_the_settings_of_dbt(duck: duckdb.DuckDBPyConnection) -> None:
+    """A setting can change the type of a column, and the plan shows the one that dbt tested."""
+    with duck.cursor() as dbt:
+        dbt.execute("SET integer_division = true")
+        dbt.execute("CREATE VIEW halves AS SELECT 7 / 2 AS half")
+    session = Session(settings={"integer_division": True})
+    [planned] = plan_all(duck, [extract("halves")], lambda _: "", lambda: session)
+    assert [row[:2] for row in planned.rows] == [("half", "INTEGER")]
+    wrong = Session(settings={"no_such_thing": 1})
+    [refused] = plan_all(duck, [extract("halves")], lambda _: "", lambda: wrong)
+    assert "DuckDB refuses the setting 'no_such_thing' of the dbt profile" in refused.refusal

@@ -72,11 +72,11 @@ def _parquet_asset(
                     f"known to be right:{reasons}\nCorrect the data, the model or the test, then "
                     f"build it again, for example with --select '*tableau/{extract.name}'."
                 )
-            with reading(getattr(context.resources, DUCKDB), context) as connection:
+            with reading(getattr(context.resources, DUCKDB), context, mart, upstream) as session:
                 source = MartExport(
                     mart.name, mart.relation, mart.file, extract.options, upstream.compiled()
                 )
-                version = export_mart(connection, source, folders.parquet / mart.name)
+                version = export_mart(session, source, folders.parquet / mart.name)
         for warning in version.warnings:
             context.log.warning(f"Mart '{mart.name}': {warning}")
         context.log.info(
