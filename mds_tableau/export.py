@@ -18,7 +18,7 @@ import duckdb
 
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
-from mds_tableau.columns import ColumnPlan, quote_identifier, quote_path
+from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
 from mds_tableau.errors import ExportError
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
@@ -31,9 +31,9 @@ from mds_tableau.parquet import (
     read_version,
     versions,
 )
-from mds_tableau.parts import parts_relation
+from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import renamed_columns
-from mds_tableau.values import check_values
+from mds_tableau.values import check_values, told_apart
 
 KEPT_VERSIONS: Final = 2
 """Versions kept for each mart: the newest, and the one that a reader may still have open."""
@@ -156,11 +156,10 @@ def _checked(
     connection: duckdb.DuckDBPyConnection, mart: MartExport, plans: Sequence[ColumnPlan]
 ) -> list[str]:
     """Return warnings about the values of a mart, or stop at those that would change."""
-    findings = check_values(connection, mart.relation, plans)
-    stopping = [finding for finding in findings if finding.check.stops]
+    stopping, warnings = told_apart(check_values(connection, mart.relation, plans), str)
     if stopping:
-        raise mart.cannot("".join(f"\n- {finding}" for finding in stopping))
-    return [str(finding) for finding in findings]
+        raise mart.cannot(stopping)
+    return warnings
 
 
 def _write(
@@ -190,7 +189,7 @@ def _write(
     if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
         raise ExportError(
             f"What was written of mart '{mart.name}' differs from the mart ({mart.file}): "
-            f"{seen.rows:,} rows for {wanted.rows:,}, values of each column "
+            f"{counted(seen.rows, 'row')} for {wanted.rows:,}, values of each column "
             f"{list(seen.not_null)} for {list(wanted.not_null)}, row hash "
             f"{'equal' if seen.row_hash == wanted.row_hash else 'different'}. Nothing was kept of "
             "it. A view that is other each time it is read, for example by random(), has to be "
@@ -207,9 +206,9 @@ def _copy(
 
 
 def _most_groups(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
-    paths = ", ".join(quote_path(path) for path in folder.iterdir())
+    paths = quote_paths(folder.iterdir())
     row = connection.execute(
-        f"SELECT max(num_row_groups) FROM parquet_file_metadata([{paths}])"  # noqa: S608
+        f"SELECT max(num_row_groups) FROM parquet_file_metadata({paths})"  # noqa: S608
     ).fetchone()
     return int(row[0]) if row else 1
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mds_tableau.columns import counted
 from mds_tableau.errors import EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, step_name
@@ -50,8 +51,8 @@ def still_serves(folder: Path, extract: str, *, target: str) -> str:
         return "nothing is known to have been published there"
     revision = f", revision {last['revision']}" if last.get("revision") else ""
     return (
-        f"the server still has {last['rows']:,} rows published {last['published_at']}{revision} "
-        f"as '{last['datasource']}' in '{last['project']}'"
+        f"the server still has {counted(last['rows'], 'row')} published "
+        f"{last['published_at']}{revision} as '{last['datasource']}' in '{last['project']}'"
     )
 
 
@@ -101,7 +102,7 @@ def refuse_loss(
     # quoted so that sh and cmd.exe read the same
     config = f'{{\\"ops\\": {{\\"{step}\\": {{\\"config\\": {{\\"allow_row_fall\\": true}}}}}}}}'
     raise RowsFell(
-        f"Extract '{extract.name}' is not published, because it has {rows:,} rows, "
+        f"Extract '{extract.name}' is not published, because it has {counted(rows, 'row')}, "
         f"{fall:.1%} fewer than the {last['rows']:,} that the server has since "
         f"{last['published_at']}. At most {100 * limit:.4g}% may be lost in one publish: that is "
         f"{limit:g} from {source}. Correct the data or the model; or, if so few rows are right, "

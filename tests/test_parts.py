@@ -663,7 +663,7 @@ def test_rows_are_compared_with_the_footers(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"part-{n}.parquet", pa.table({"a": A})) for n in range(3)]
     message = refused(manifest(paths, {"a": "INT"}, rows=[1, 2_000, 1]))
     assert message == (
-        f"Part {paths[1]} of mart 'mart' has 1 rows; its manifest says 2,000 rows. Write it again "
+        f"Part {paths[1]} of mart 'mart' has 1 row; its manifest says 2,000 rows. Write it again "
         "with spark 4.1."
     )
     version = manifest(paths, {"a": "INT"}, engine="duckdb 2.0.0")

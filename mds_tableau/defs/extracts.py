@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from mds_tableau.columns import counted
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.metadata import (
@@ -80,8 +81,9 @@ def _parquet_asset(
         for warning in version.warnings:
             context.log.warning(f"Mart '{mart.name}': {warning}")
         context.log.info(
-            f"Exported {version.rows:,} rows of '{mart.name}' in {version.seconds:.2f} seconds, "
-            f"{version.bytes:,} bytes in {len(version.parts)} part(s) at {version.folder}."
+            f"Exported {counted(version.rows, 'row')} of '{mart.name}' in "
+            f"{version.seconds:.2f} seconds, {version.bytes:,} bytes in "
+            f"{counted(len(version.parts), 'part')} at {version.folder}."
         )
         return dg.MaterializeResult(
             metadata=parquet_metadata(version, mart),
@@ -154,8 +156,9 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             else ""
         )
         context.log.info(
-            f"Converted {made.rows:,} rows of '{extract.name}' in {made.seconds:.2f} seconds, "
-            f"{made.bytes:,} bytes; file version {made.file_version}{raised}."
+            f"Converted {counted(made.rows, 'row')} of '{extract.name}' in "
+            f"{made.seconds:.2f} seconds, {made.bytes:,} bytes; file version "
+            f"{made.file_version}{raised}."
         )
         yield dg.MaterializeResult(
             metadata=hyper_metadata(made, version, mart),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from mds_tableau.columns import counted
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.metadata import described_columns, published_metadata
 from mds_tableau.defs.resources import TableauServer
@@ -84,8 +85,9 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 run_id=context.run.run_id,
             )
         context.log.info(
-            f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
-            f"{published.server} in {published.seconds:.2f} seconds: {published.url}"
+            f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
+            f"'{published.project}' on {published.server} in "
+            f"{published.seconds:.2f} seconds: {published.url}"
         )
         return dg.MaterializeResult(
             metadata=published_metadata(published, made, mart),
