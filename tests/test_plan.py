@@ -217,8 +217,8 @@ def test_nothing_is_cut_off_whatever_the_width(wide: ExtractPlan, width: int) ->
         assert word in words
     together = words.replace(" ", "")
     assert "refused:rowsthatareinfiniteorliebefore4713-01-01BCorafter294276-12-31" in together
-    assert words.endswith("plain INTEGER INT32 (INT_32) INT") == (width >= 120)
-    assert words.endswith("plain INTEGER -> INT32 (INT_32) -> INT") == (width < 120)
+    assert words.endswith("plain INTEGER INT32 (INT_32) INT") == (width > 120)
+    assert words.endswith("plain INTEGER -> INT32 (INT_32) -> INT") == (width <= 120)
 
 
 def test_a_name_wider_than_the_terminal_is_shown_whole(duck: duckdb.DuckDBPyConnection) -> None:
@@ -251,3 +251,20 @@ def test_a_view_is_planned_with_the_settings_of_dbt(duck: duckdb.DuckDBPyConnect
     wrong = Session(settings={"no_such_thing": 1})
     [refused] = plan_all(duck, [extract("halves")], lambda _: "", lambda: wrong)
     assert "DuckDB refuses the setting 'no_such_thing' of the dbt profile" in refused.refusal
+
+
+@pytest.mark.parametrize("words", range(1, 24))
+def test_nothing_is_cropped_however_long_its_words_together(
+    duck: duckdb.DuckDBPyConnection, words: int
+) -> None:
+    """A name of many short words is shown whole, beside the types or above them."""
+    name = " ".join(["column"] * words)
+    duck.execute(f"CREATE TABLE sales AS SELECT now() AS {quote_identifier(name)}")
+    [planned] = plan(duck, extract("sales"))
+    console = Console(file=io.StringIO(), width=160)
+    _show(planned, "the server", console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert name in text
+    assert "TIMESTAMP WITH TIME ZONE" in text
