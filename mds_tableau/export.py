@@ -32,7 +32,7 @@ from mds_tableau.parquet import (
     versions,
 )
 from mds_tableau.parts import parts_relation, quote_paths
-from mds_tableau.renamed import renamed_columns
+from mds_tableau.renamed import numbered_columns, renamed_columns
 from mds_tableau.values import check_values, told_apart
 
 KEPT_VERSIONS: Final = 2
@@ -131,8 +131,8 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
     """Return the plan of each column of a mart, looking at its types and not at its values.
 
     Raises:
-        UnsupportedColumn: As in `plan_columns`.
-        ExportError: The relation is not there, or DuckDB renamed one of its columns.
+        UnsupportedColumn: As in `plan_columns`; also when DuckDB renamed one of two columns.
+        ExportError: The relation is not there.
     """
     try:
         described = describe(connection, mart.relation)
@@ -143,23 +143,30 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
             f"with --select '*parquet/{mart.name}'."
         ) from error
     renamed = renamed_columns(connection, [name for name, _ in described], mart.compiled)
-    if renamed:
-        first, second, name = renamed[0]
-        raise mart.cannot(
-            f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it "
-            f"has renamed the second to '{name}'. Give one of them another name."
-        )
-    return plan_columns(described, mart=mart.name, file=mart.file, options=mart.options)
+    twins = [
+        f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it has "
+        f"renamed the second to '{name}'. Give one of them another name."
+        for first, second, name in renamed
+    ]
+    return plan_columns(
+        described, mart=mart.name, file=mart.file, options=mart.options, problems=twins
+    )
 
 
 def _checked(
     connection: duckdb.DuckDBPyConnection, mart: MartExport, plans: Sequence[ColumnPlan]
 ) -> list[str]:
     """Return warnings about the values of a mart, or stop at those that would change."""
+    names = [plan.name for plan in plans]
+    renamed = [
+        f"column '{new}' is one of several that the query selects as '{old}', and DuckDB has "
+        f"renamed it. Give it a name of its own, or leave it out: * EXCLUDE ({old})."
+        for old, new in numbered_columns(connection, names, mart.compiled)
+    ]
     stopping, warnings = told_apart(check_values(connection, mart.relation, plans), str)
     if stopping:
         raise mart.cannot(stopping)
-    return warnings
+    return [*renamed, *warnings]
 
 
 def _write(
