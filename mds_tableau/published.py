@@ -26,6 +26,7 @@ def record_published(
             "extract": made.extract,
             "target": target,
             "rows": made.rows,
+            "columns": [[name, str(hyper_type)] for name, hyper_type in made.columns],
             "sha256": made.sha256,
             "fingerprint": made.fingerprint,
             "run_id": run_id,
@@ -36,6 +37,38 @@ def record_published(
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
     """Return what was published last of an extract, or None if it never was."""
     return read_json(folder / f"{extract}.json")
+
+
+def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str]:
+    """Return what workbooks will miss of the columns that were published last, in sentences.
+
+    A column that is only new breaks nothing, so it is no change here.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What takes its place.
+        target: The server and site that are published to now.
+    """
+    last = last_published(folder, made.extract)
+    if last is None or last.get("target") != target:
+        return []
+    # what was published by an older version has no columns written down
+    before = dict(last.get("columns") or ())
+    now = {name: str(hyper_type) for name, hyper_type in made.columns}
+    new = ", ".join(f"'{name}'" for name in now if name not in before)
+    instead = f" New since then: {new}." if new else ""
+    return [
+        f"Column '{name}' of extract '{made.extract}' "
+        + (
+            f"is {now[name]} now, and was {old} when it was published last"
+            if name in now
+            else f"is gone; it was {old} when it was published last"
+        )
+        + ". Workbooks that use it may break."
+        + ("" if name in now else instead)
+        for name, old in before.items()
+        if now.get(name) != old
+    ]
 
 
 def still_serves(folder: Path, extract: str, *, target: str) -> str:

@@ -1,23 +1,33 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mds_tableau.columns import HyperType
 from mds_tableau.errors import EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
-from mds_tableau.published import last_published, record_published, refuse_loss, still_serves
+from mds_tableau.published import (
+    changed_columns,
+    last_published,
+    record_published,
+    refuse_loss,
+    still_serves,
+)
 from mds_tableau.tableau import Published
 
 
-def made(path: Path, rows: int = 1234567) -> ExtractFile:
+def made(
+    path: Path, rows: int = 1234567, columns: tuple[tuple[str, HyperType], ...] = ()
+) -> ExtractFile:
     """An extract of that many rows."""
     return ExtractFile(
         extract="sales",
         path=path,
         rows=rows,
-        columns=(),
+        columns=columns,
         not_null=(),
         row_hash=None,
         bytes=65536,
@@ -67,6 +77,7 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "id": "1f3c",
         "url": "https://tableau.example.com/#/site/acme/datasources/7",
         "revision": 3,
+        "columns": [],
         "bytes": 65536,
         "seconds": 1.25,
         "published_at": "2026-11-22T06:00:00+00:00",
@@ -230,3 +241,39 @@ def test_a_fall_is_measured_where_it_is_published(folder: Path) -> None:
     assert refused(folder, 1, extract=sales(name="returns")) is None
     record_published(folder, made(folder, 0), published(), target="here", run_id="run")
     assert refused(folder, 1) is None
+
+
+def test_columns_that_workbooks_will_miss_are_told_with_both_types(tmp_path: Path) -> None:
+    """A column of another type and one that is gone are; one that is only new is not."""
+    folder = tmp_path / "published"
+    first = (
+        ("day", HyperType("DATE")),
+        ("net", HyperType("NUMERIC", 12, 2)),
+        ("note", HyperType("TEXT")),
+    )
+    then = made(tmp_path, columns=first)
+    assert changed_columns(folder, then, target="here") == []
+    record_published(folder, then, published(), target="here", run_id="run 1")
+    assert changed_columns(folder, then, target="here") == []
+    more = made(tmp_path, columns=(("more", HyperType("INT")), *first))
+    assert changed_columns(folder, more, target="here") == []
+    second = (("net", HyperType("DOUBLE")), ("day", HyperType("DATE")), ("Note", HyperType("TEXT")))
+    now = made(tmp_path, columns=second)
+    assert changed_columns(folder, now, target="here") == [
+        "Column 'net' of extract 'sales' is DOUBLE now, and was NUMERIC(12,2) when it was "
+        "published last. Workbooks that use it may break.",
+        "Column 'note' of extract 'sales' is gone; it was TEXT when it was published last. "
+        "Workbooks that use it may break. New since then: 'Note'.",
+    ]
+    assert changed_columns(folder, now, target="elsewhere") == []
+
+
+def test_a_record_without_columns_tells_of_no_change(tmp_path: Path) -> None:
+    """An older version wrote none down."""
+    folder = tmp_path / "published"
+    now = made(tmp_path, columns=(("day", HyperType("DATE")),))
+    record_published(folder, now, published(), target="here", run_id="run 1")
+    record = json.loads((folder / "sales.json").read_text())
+    del record["columns"]
+    (folder / "sales.json").write_text(json.dumps(record))
+    assert changed_columns(folder, now, target="here") == []

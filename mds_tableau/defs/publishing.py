@@ -18,7 +18,7 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
-from mds_tableau.published import record_published, refuse_loss
+from mds_tableau.published import changed_columns, record_published, refuse_loss
 
 _AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
 """So that what is uploaded in the background has the time of the conversions that follow."""
@@ -61,7 +61,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             if sha256(made.path) != made.sha256:
                 raise ExtractError(
                     f"{made.path} has changed since it was verified. It is not published; build it "
-                    f"again, for example with --select 'hyper/{extract.name}'."
+                    f"again, for example with --select 'hyper/{extract.name}*'."
                 )
             refuse_loss(
                 folders.published,
@@ -77,6 +77,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 project=extract.project,
                 description=extract.description,
             )
+            changes = changed_columns(folders.published, made, target=folders.target)
             record_published(
                 folders.published,
                 made,
@@ -84,13 +85,15 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 target=folders.target,
                 run_id=context.run.run_id,
             )
+        for change in changes:
+            context.log.warning(change)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
             f"'{published.project}' on {published.server} in "
             f"{published.seconds:.2f} seconds: {published.url}"
         )
         return dg.MaterializeResult(
-            metadata=published_metadata(published, made, mart),
+            metadata={**published_metadata(published, made, mart), "changed_columns": changes},
             data_version=dg.DataVersion(made.fingerprint),
         )
 

@@ -154,3 +154,24 @@ def test_limit_of_setting_and_model_beside_a_teams_own_assets(shop: Workplace) -
     build_definitions(shop.settings())  # parses the project again
     assert publish() == {}
     assert len(_held(shop).rows) == 8
+
+
+def test_a_column_of_another_type_is_published_with_a_warning(
+    shop: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is right as it is, but workbooks may break, so the log and the metadata tell."""
+    assert _publish(shop) == {}
+    model = shop.project / "models" / "reporting" / "finance" / "customers_v2.sql"
+    model.write_text(model.read_text().replace("as bigint) as orders", "as varchar) as orders"))
+    caplog.clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = execute(build_definitions(shop.settings()), "*", instance)
+    assert failures(result) == {}
+    told = (
+        "Column 'orders' of extract 'customers_v2' is TEXT now, and was BIG_INT when it was "
+        "published last. Workbooks that use it may break."
+    )
+    assert [record.levelname for record in caplog.records if told in record.message] == ["WARNING"]
+    for name, changes in {"customers_v2": [told], "revenue": []}.items():
+        [event] = result.asset_materializations_for_node(f"tableau__{name}")
+        assert event.metadata["changed_columns"].value == changes
