@@ -140,7 +140,7 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
         # of a view it may be something below that is missing, and DuckDB says what
         raise mart.cannot(
             f"{mart.relation} cannot be read: {_first_line(error)} Build it first, for example "
-            f"with --select '*parquet/{mart.name}'."
+            f"with --select '*parquet/{mart.name}*'."
         ) from error
     renamed = renamed_columns(connection, [name for name, _ in described], mart.compiled)
     twins = [

@@ -257,8 +257,8 @@ def _refuse_difference(version: ParquetVersion, comparison: Comparison) -> None:
     if not comparison.is_equal:
         raise VerificationFailed(
             f"The extract of mart '{version.mart}' differs from the mart: {comparison}. Nothing "
-            f"was kept of it; the Parquet is in {version.folder}. Export the mart again; if it "
-            "happens again, the disk, DuckDB or Hyper is at fault.",
+            f"was kept of it; the Parquet is in {version.folder}. {version.again} If that happens "
+            "again, the disk, DuckDB or Hyper is at fault.",
             comparison,
         )
 

@@ -104,6 +104,13 @@ class ParquetVersion:
         return self.engine.startswith("duckdb ")
 
     @property
+    def again(self) -> str:
+        """What to do when its files are not what they were, as a sentence."""
+        if self.is_exported:
+            return f"Export the mart again, for example with --select 'parquet/{self.mart}*'."
+        return f"Write it again with {self.engine}."
+
+    @property
     def bytes(self) -> int:
         """Bytes of all parts."""
         return sum(part.bytes for part in self.parts)
@@ -158,7 +165,7 @@ def read_version(folder: Path) -> ParquetVersion:
             seen = "is missing" if size is None else f"has {counted(size, 'byte')}"
             raise ExportError(
                 f"Part {path} {seen}; its manifest says {counted(part.bytes, 'byte')}. "
-                "Export the mart again."
+                f"{version.again}"
             )
     return version
 

@@ -83,11 +83,7 @@ class _Problems:
     def __init__(self, version: ParquetVersion) -> None:
         self._version = version
         self._found: dict[str, list[Path]] = {}
-        self.again = (
-            f"Export the mart again, for example with --select 'parquet/{version.mart}'."
-            if version.is_exported
-            else f"Write it again with {version.engine}."
-        )
+        self.again = version.again
 
     def add(self, problem: str, path: Path | None = None) -> None:
         """Note a problem: the end of a sentence about a part, or a sentence about all of them."""

@@ -145,7 +145,7 @@ def test_all_refusals_are_told_beside_what_is_right(duck: duckdb.DuckDBPyConnect
     assert plans["not_built"].refusal == (
         "Cannot export mart 'not_built' (models/not_built.sql): \"not_built\" cannot be read: "
         "Catalog Error: Table with name not_built does not exist! Build it first, for example with "
-        "--select '*parquet/not_built'."
+        "--select '*parquet/not_built*'."
     )
     assert "mart 'broken' (models/broken.sql)" in plans["broken"].refusal
     assert "Table with name gone does not exist!" in plans["broken"].refusal

@@ -71,7 +71,7 @@ def _parquet_asset(
                 raise HeldBack(
                     f"Mart '{mart.name}' ({mart.file}) is held back, because what it holds is not "
                     f"known to be right:{reasons}\nCorrect the data, the model or the test, then "
-                    f"build it again, for example with --select '*tableau/{extract.name}'."
+                    f"build it again, for example with --select '*parquet/{mart.name}*'."
                 )
             with reading(getattr(context.resources, DUCKDB), context, mart, upstream) as session:
                 source = MartExport(
@@ -127,7 +127,7 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             if version is None:
                 raise ExtractError(
                     f"There is no Parquet of mart '{mart.name}' in {folders.parquet}. Export it "
-                    f"first, for example with --select '*hyper/{extract.name}'."
+                    f"first, for example with --select '*parquet/{mart.name}*'."
                 )
             if not _is_selected(context, dg.AssetKey(["parquet", mart.name])):
                 context.log.warning(
