@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Final
+from typing import Any, Final
 from zoneinfo import available_timezones
 
 _AS: Final = (
@@ -69,6 +69,11 @@ def parse_options(meta: object, *, where: str) -> ColumnOptions | list[str]:
     allowed = ", ".join(ALLOWED_OPTIONS)
     if not isinstance(meta, Mapping) or not meta:
         return [f"meta.tableau of {where} is {meta!r}. It must be a mapping of {allowed}."]
+    if whole := _split_by_yaml(meta):
+        return [
+            f"meta.tableau of {where} has keys 'as' and '{list(meta)[1]}', because between braces "
+            f"YAML splits at the comma. Quote the value: as: '{whole}'."
+        ]
     problems: list[str] = []
     words: dict[str, str] = {}
     for key, value in meta.items():
@@ -93,6 +98,15 @@ def parse_options(meta: object, *, where: str) -> ColumnOptions | list[str]:
     if problems:
         return problems
     return ColumnOptions(**{_FIELDS.get(key, key): word for key, word in words.items()})
+
+
+def _split_by_yaml(meta: Mapping[Any, object]) -> str:
+    """Return the `numeric(p,s)` of which YAML has made two keys, or ""."""
+    keys = list(meta)
+    if len(keys) < 2 or keys[0] != "as" or meta[keys[1]] is not None:
+        return ""
+    whole = f"{meta['as']},{keys[1]}"
+    return whole if re.fullmatch(r"numeric\(\s*\d+\s*,\s*\d+\s*\)", whole) else ""
 
 
 def _as(value: object) -> str | None:

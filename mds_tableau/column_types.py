@@ -7,7 +7,7 @@ API 0.0.26963; the tests repeat the measurement and write `docs/types.md` of it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
@@ -89,6 +89,7 @@ def plan_columns(
     mart: str,
     file: str,
     options: Mapping[str, ColumnOptions] | None = None,
+    problems: Sequence[str] = (),
 ) -> tuple[ColumnPlan, ...]:
     """Return the plan for each column of a mart, in the mart's order.
 
@@ -97,6 +98,7 @@ def plan_columns(
         mart: Name of the mart, for the message.
         file: Path of the model's SQL file, for the message.
         options: What is asked for single columns, by name; case does not matter, as in DuckDB.
+        problems: What is known to be wrong with the columns already, to be told with the rest.
 
     Raises:
         UnsupportedColumn: A column has a type or a name that an extract cannot hold, or an option
@@ -107,8 +109,9 @@ def plan_columns(
     ('CAST("total" AS BIGINT) AS "total"', 'BIG_INT')
     """
     columns = list(described)
-    asked, problems = _by_column([name for name, _ in columns], options or {})
-    problems = name_problems([name for name, _ in columns]) + problems
+    names = [name for name, _ in columns]
+    asked, unknown = _by_column(names, options or {})
+    problems = [*problems, *name_problems(names), *unknown]
     plans: list[ColumnPlan] = []
     refused: list[str] = []
     for name, duckdb_type in columns:

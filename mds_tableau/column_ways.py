@@ -11,9 +11,6 @@ from typing import Final
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import Check, ColumnPlan, HyperType, quote_identifier, quote_text
 
-_ELSE: Final = "or convert it in the model."
-_META: Final = "under config.meta.tableau of the column"
-
 # Hyper's first day is 4713-01-01 BC; DuckDB ends before Hyper, but for a DATE
 _FIRST_MICROSECOND: Final = -210_863_520_000_000_000
 _FIRST_DAY: Final = "DATE '4713-01-01 (BC)'"
@@ -25,8 +22,8 @@ _TOO_EARLY: Final = "lie before 4713-01-01 BC"
 _TOO_EARLY_OR_LATE: Final = f"{_TOO_EARLY} or after the last TIMESTAMP, 294247-01-10 04:00:54"
 _ODD_YEARS: Final = "lie outside the years 1 to 9999, which no Tableau was seen to show"
 _INFINITE: Final = "are infinite"
-_TO_TEXT: Final = f"Ask for 'as: text' {_META}, {_ELSE}"
-_TO_NULL: Final = f"Ask for 'infinity: null' {_META}, {_ELSE}"
+_TO_TEXT: Final = ("as: text",)
+_TO_NULL: Final = ("infinity: null",)
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,8 @@ class Way:
             target: What it does not fit.
             instead: Words of `as` that hold such a value.
         """
-        asked = " or ".join(f"'as: {word}'" for word in instead)
-        misfit = Check(condition, f"do not fit {target}", f"Ask for {asked} {_META}, {_ELSE}")
+        asked = tuple(f"as: {word}" for word in instead)
+        misfit = Check(condition, f"do not fit {target}", asked)
         return replace(self, checks=(*self.checks, misfit))
 
     def plan(self, name: str, duckdb_type: str) -> ColumnPlan:
@@ -72,11 +69,7 @@ class Way:
             export_type=self.export_type,
             hyper_type=self.hyper_type,
             checks=tuple(
-                replace(
-                    check,
-                    condition=check.condition.replace("{}", quoted),
-                    remedy=check.remedy.replace("{}", quoted),
-                )
+                replace(check, condition=check.condition.replace("{}", quoted))
                 for check in self.checks
             ),
             loses=self.loses,
@@ -130,7 +123,7 @@ def double_way(base: str, options: ColumnOptions) -> Way:
             Check(
                 "{} IS NOT NULL AND NOT isfinite({})",
                 "are NaN or infinite, which spoils every sum, average and maximum",
-                f"'infinity: null' {_META} makes them NULL.",
+                _TO_NULL,
                 stops=False,
             ),
         )
@@ -214,10 +207,11 @@ def interval_way(unit: str) -> Way:
     exact = Check(
         f"{{}} IS NOT NULL AND {longest} > {2**33 * 1_000_000}",
         "are too long for exact seconds",
-        f"Ask for 'as: microseconds' or 'as: text' {_META}, {_ELSE}",
+        ("as: microseconds", *_TO_TEXT),
     )
     # epoch() adds days and the rest as doubles, and so is wrong where they have other signs
-    seconds = "epoch_us({}) / 1000000"
+    # 1e6 is a double, so that this is no division of integers under DuckDB's integer_division
+    seconds = "epoch_us({}) / 1e6"
     return Way(seconds, "DOUBLE", HyperType("DOUBLE"), (months, exact))
 
 
@@ -233,7 +227,7 @@ def json_way(duckdb_type: str) -> Way:
     loses = ["the types within"]
     zoned = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "VARIANT")
     if any(kind in duckdb_type for kind in zoned):
-        loses.append("the zone of moments within: the machine's clock is shown")
+        loses.append("the zone of moments within: a table's are in UTC, a view's in that of dbt")
     return Way(text, "VARCHAR", HyperType("TEXT"), (odd,), ", ".join(loses))
 
 
@@ -253,7 +247,7 @@ def _below_microsecond() -> Check:
     return Check(
         "epoch_ns({}) % 1000 <> 0",
         "have digits below a microsecond",
-        f"Ask for 'truncate: us' or 'as: text' {_META}, {_ELSE}",
+        ("truncate: us", *_TO_TEXT),
     )
 
 

@@ -89,21 +89,43 @@ class HyperType:
         return _COMPARED_AS[self.name] + digits
 
 
+_SINGULAR: Final = {"are": "is", "do": "does", "have": "has", "hold": "holds", "lie": "lies"}
+
+
 @dataclass(frozen=True)
 class Check:
     """A look at the values of a column before they are exported.
 
     Attributes:
         condition: SQL that is true for an offending row.
-        what: What is wrong with the rows, such as `are infinite`.
-        remedy: What to do about it, in whole sentences; "" for nothing.
+        what: What is wrong with the rows, such as `are infinite`; begins with a verb.
+        options: What an analyst can ask for such a column instead, such as `as: text`.
         stops: Whether an offending row stops the export; if not, it is a warning.
     """
 
     condition: str
     what: str
-    remedy: str = ""
+    options: tuple[str, ...] = ()
     stops: bool = True
+
+    @property
+    def remedy(self) -> str:
+        """What an analyst can do about it in a dbt project, as a sentence; "" for nothing."""
+        if not self.options:
+            return ""
+        asked = " or ".join(f"'{option}'" for option in self.options)
+        return (
+            f"Ask for {asked} under config.meta.tableau of the column, or convert it in the model."
+        )
+
+    def of(self, rows: int) -> str:
+        """Return what is wrong with so many rows.
+
+        >>> Check("true", "are infinite").of(1)
+        '1 row is infinite'
+        """
+        verb, _, rest = self.what.partition(" ")
+        return f"{counted(rows, 'row')} {_SINGULAR[verb] if rows == 1 else verb} {rest}"
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,15 @@ def parquet_type(export_type: str) -> str:
         physical = "INT32" if digits <= 9 else "INT64" if digits <= 18 else "FIXED_LEN_BYTE_ARRAY"
         return f"{physical} (DECIMAL)"
     return _PARQUET[export_type]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return so many of something in words.
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quote_identifier(name: str) -> str:

@@ -18,7 +18,7 @@ import duckdb
 
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
-from mds_tableau.columns import ColumnPlan, quote_identifier, quote_path
+from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
 from mds_tableau.errors import ExportError
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
@@ -31,9 +31,9 @@ from mds_tableau.parquet import (
     read_version,
     versions,
 )
-from mds_tableau.parts import parts_relation
-from mds_tableau.renamed import renamed_columns
-from mds_tableau.values import check_values
+from mds_tableau.parts import parts_relation, quote_paths
+from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.values import check_values, told_apart
 
 KEPT_VERSIONS: Final = 2
 """Versions kept for each mart: the newest, and the one that a reader may still have open."""
@@ -131,8 +131,8 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
     """Return the plan of each column of a mart, looking at its types and not at its values.
 
     Raises:
-        UnsupportedColumn: As in `plan_columns`.
-        ExportError: The relation is not there, or DuckDB renamed one of its columns.
+        UnsupportedColumn: As in `plan_columns`; also when DuckDB renamed one of two columns.
+        ExportError: The relation is not there.
     """
     try:
         described = describe(connection, mart.relation)
@@ -140,27 +140,33 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
         # of a view it may be something below that is missing, and DuckDB says what
         raise mart.cannot(
             f"{mart.relation} cannot be read: {_first_line(error)} Build it first, for example "
-            f"with --select '*parquet/{mart.name}'."
+            f"with --select '*parquet/{mart.name}*'."
         ) from error
     renamed = renamed_columns(connection, [name for name, _ in described], mart.compiled)
-    if renamed:
-        first, second, name = renamed[0]
-        raise mart.cannot(
-            f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it "
-            f"has renamed the second to '{name}'. Give one of them another name."
-        )
-    return plan_columns(described, mart=mart.name, file=mart.file, options=mart.options)
+    twins = [
+        f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it has "
+        f"renamed the second to '{name}'. Give one of them another name."
+        for first, second, name in renamed
+    ]
+    return plan_columns(
+        described, mart=mart.name, file=mart.file, options=mart.options, problems=twins
+    )
 
 
 def _checked(
     connection: duckdb.DuckDBPyConnection, mart: MartExport, plans: Sequence[ColumnPlan]
 ) -> list[str]:
     """Return warnings about the values of a mart, or stop at those that would change."""
-    findings = check_values(connection, mart.relation, plans)
-    stopping = [finding for finding in findings if finding.check.stops]
+    names = [plan.name for plan in plans]
+    renamed = [
+        f"column '{new}' is one of several that the query selects as '{old}', and DuckDB has "
+        f"renamed it. Give it a name of its own, or leave it out: * EXCLUDE ({old})."
+        for old, new in numbered_columns(connection, names, mart.compiled)
+    ]
+    stopping, warnings = told_apart(check_values(connection, mart.relation, plans), str)
     if stopping:
-        raise mart.cannot("".join(f"\n- {finding}" for finding in stopping))
-    return [str(finding) for finding in findings]
+        raise mart.cannot(stopping)
+    return [*renamed, *warnings]
 
 
 def _write(
@@ -190,7 +196,7 @@ def _write(
     if seen != wanted or sum(part.rows for part in parts) != wanted.rows:
         raise ExportError(
             f"What was written of mart '{mart.name}' differs from the mart ({mart.file}): "
-            f"{seen.rows:,} rows for {wanted.rows:,}, values of each column "
+            f"{counted(seen.rows, 'row')} for {wanted.rows:,}, values of each column "
             f"{list(seen.not_null)} for {list(wanted.not_null)}, row hash "
             f"{'equal' if seen.row_hash == wanted.row_hash else 'different'}. Nothing was kept of "
             "it. A view that is other each time it is read, for example by random(), has to be "
@@ -207,9 +213,9 @@ def _copy(
 
 
 def _most_groups(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
-    paths = ", ".join(quote_path(path) for path in folder.iterdir())
+    paths = quote_paths(folder.iterdir())
     row = connection.execute(
-        f"SELECT max(num_row_groups) FROM parquet_file_metadata([{paths}])"  # noqa: S608
+        f"SELECT max(num_row_groups) FROM parquet_file_metadata({paths})"  # noqa: S608
     ).fetchone()
     return int(row[0]) if row else 1
 

@@ -74,7 +74,7 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
     if size != record.get("bytes"):
         raise ExtractError(
             f"{path} has {size} bytes, but {record.get('bytes')} were verified when it was "
-            f"made. Build it again, for example with --select 'hyper/{extract}'."
+            f"made. Build it again, for example with --select 'hyper/{extract}*'."
         )
     try:
         columns = tuple((name, HyperType.parse(text)) for name, text in record.pop("columns"))
@@ -94,7 +94,7 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
     except (KeyError, TypeError, ValueError) as error:
         raise ExtractError(
             f"{record_path(path)} is not the record of an extract ({error!r}). Build the extract "
-            f"again, for example with --select 'hyper/{extract}'."
+            f"again, for example with --select 'hyper/{extract}*'."
         ) from error
 
 

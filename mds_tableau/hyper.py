@@ -27,7 +27,7 @@ from tableauhyperapi import (
 )
 
 from mds_tableau import hyper_sql
-from mds_tableau.columns import file_version
+from mds_tableau.columns import counted, file_version
 from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import ExtractFile, record_path, write_record
 from mds_tableau.figures import Figures
@@ -43,6 +43,7 @@ from mds_tableau.verify import (
     check_foreign_values,
     compare_counts,
     compare_values,
+    figures_of_mart,
 )
 
 _FILE_MODE: Final = 0o644
@@ -132,12 +133,13 @@ class Hyper:
             try:
                 check_parts(version)
                 warnings = check_foreign_values(version)
-                comparison = self._build(version, beside, columns, needed, verify)
+                wanted = figures_of_mart(version, columns)
+                comparison = self._build(version, beside, columns, wanted, verify)
                 with ThreadPoolExecutor(1, thread_name_prefix="hyper") as pool:
                     # beside the comparison, which leaves it half of a core
                     digest = pool.submit(_completed, beside, verify)
                     if verify == "exact" and comparison.is_equal:
-                        comparison = _compared(version, columns, beside)
+                        comparison = _compared(version, columns, wanted, beside)
                     _refuse_difference(version, comparison)
                     completed = digest.result()
                 figures = comparison.seen
@@ -182,12 +184,12 @@ class Hyper:
         version: ParquetVersion,
         path: Path,
         columns: Columns,
-        needed: int,
+        wanted: Figures,
         verify: Level,
     ) -> Comparison:
         """Make the file and compare what Hyper counts in it; have it written back for `exact`."""
         with self.connect() as connection:
-            connection.execute_command(hyper_sql.creating(path, needed))
+            connection.execute_command(hyper_sql.creating(path, file_version(columns)[0]))
         with self.connect(path) as connection:
             connection.execute_command(f"CREATE SCHEMA {hyper_sql.SCHEMA}")
             connection.execute_command(hyper_sql.declaring(columns))
@@ -196,12 +198,13 @@ class Hyper:
             except HyperException as error:
                 _refuse_geographies(connection, version, columns, _main_message(error))
                 raise
-            counted = _counted(connection, columns)
-            comparison = compare_counts(version, columns, counted)
-            if copied != counted.rows:
+            seen = _counted(connection, columns)
+            comparison = compare_counts(columns, wanted, seen)
+            if copied != seen.rows:
                 raise ExtractError(
-                    f"Hyper reported {copied or 0:,} rows when it loaded mart '{version.mart}', "
-                    f"and counts {counted.rows:,} now. Nothing was kept of it; run it again."
+                    f"Hyper reported {counted(copied or 0, 'row')} when it loaded mart "
+                    f"'{version.mart}', and counts {seen.rows:,} now. Nothing was kept "
+                    "of it; run it again."
                 )
             if verify == "exact" and comparison.is_equal:
                 back, read = _written_back(path)
@@ -221,10 +224,10 @@ def _counted(connection: Connection, columns: Columns) -> Figures:
     return Figures(rows, tuple(not_null))
 
 
-def _compared(version: ParquetVersion, columns: Columns, path: Path) -> Comparison:
+def _compared(version: ParquetVersion, columns: Columns, wanted: Figures, path: Path) -> Comparison:
     back, read = _written_back(path)
     converted = read if hyper_sql.has_geography(columns) else None
-    return compare_values(version, columns, back, converted=converted)
+    return compare_values(version, columns, wanted, back, converted=converted)
 
 
 def _refuse_geographies(
@@ -239,7 +242,9 @@ def _refuse_geographies(
             [row] = connection.execute_list_query(hyper_sql.refusing(version.paths, name))
             if row[0]:
                 example = shortened(row[1])
-                problems.append(f"\n- column '{name}': {row[0]:,} rows, for example {example!r}.")
+                problems.append(
+                    f"\n- column '{name}': {counted(row[0], 'row')}, for example {example!r}."
+                )
     if problems:
         raise ExtractError(
             f"Cannot convert mart '{version.mart}' from {version.folder}: {said}:"
@@ -252,8 +257,8 @@ def _refuse_difference(version: ParquetVersion, comparison: Comparison) -> None:
     if not comparison.is_equal:
         raise VerificationFailed(
             f"The extract of mart '{version.mart}' differs from the mart: {comparison}. Nothing "
-            f"was kept of it; the Parquet is in {version.folder}. Export the mart again; if it "
-            "happens again, the disk, DuckDB or Hyper is at fault.",
+            f"was kept of it; the Parquet is in {version.folder}. {version.again} If that happens "
+            "again, the disk, DuckDB or Hyper is at fault.",
             comparison,
         )
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from mds_tableau.columns import HyperType
+from mds_tableau.columns import HyperType, counted
 from mds_tableau.errors import ExportError
 from mds_tableau.files import read_json
 
@@ -99,6 +99,18 @@ class ParquetVersion:
     preview: tuple[tuple[str | None, ...], ...] = ()
 
     @property
+    def is_exported(self) -> bool:
+        """Whether our own export wrote it, with whatever version of DuckDB."""
+        return self.engine.startswith("duckdb ")
+
+    @property
+    def again(self) -> str:
+        """What to do when its files are not what they were, as a sentence."""
+        if self.is_exported:
+            return f"Export the mart again, for example with --select 'parquet/{self.mart}*'."
+        return f"Write it again with {self.engine}."
+
+    @property
     def bytes(self) -> int:
         """Bytes of all parts."""
         return sum(part.bytes for part in self.parts)
@@ -150,10 +162,10 @@ def read_version(folder: Path) -> ParquetVersion:
     for part, path in zip(version.parts, version.paths, strict=True):
         size = path.stat().st_size if path.is_file() else None
         if size != part.bytes:
-            seen = "is missing" if size is None else f"has {size:,} bytes"
+            seen = "is missing" if size is None else f"has {counted(size, 'byte')}"
             raise ExportError(
-                f"Part {path} {seen}; its manifest says {part.bytes:,} bytes. "
-                "Export the mart again."
+                f"Part {path} {seen}; its manifest says {counted(part.bytes, 'byte')}. "
+                f"{version.again}"
             )
     return version
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from mds_tableau.column_names import name_problems
-from mds_tableau.columns import HyperType, quote_text
+from mds_tableau.columns import HyperType, counted, quote_text
 from mds_tableau.errors import ExtractError
 from mds_tableau.files import sha256
 from mds_tableau.parquet import FOOTER_LIMIT, MANIFEST, ParquetVersion, footer_bytes
@@ -74,7 +74,7 @@ def parts_relation(paths: Sequence[Path]) -> str:
     >>> print(parts_relation([Path("it's/part-[0].parquet")]))
     read_parquet(['it''s/part-[[]0].parquet'], union_by_name = true, hive_partitioning = false)
     """
-    return f"read_parquet({_list(paths)}, union_by_name = true, hive_partitioning = false)"
+    return f"read_parquet({quote_paths(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
 class _Problems:
@@ -83,12 +83,7 @@ class _Problems:
     def __init__(self, version: ParquetVersion) -> None:
         self._version = version
         self._found: dict[str, list[Path]] = {}
-        ours = version.engine.startswith("duckdb ")
-        self.again = (
-            f"Export the mart again, for example with --select 'parquet/{version.mart}'."
-            if ours
-            else f"Write it again with {version.engine}."
-        )
+        self.again = version.again
 
     def add(self, problem: str, path: Path | None = None) -> None:
         """Note a problem: the end of a sentence about a part, or a sentence about all of them."""
@@ -129,7 +124,7 @@ def _check_manifest(version: ParquetVersion, problems: _Problems) -> None:
     rows = sum(part.rows for part in version.parts)
     if rows != version.rows:
         problems.add(
-            f"{manifest} says {version.rows:,} rows, and {rows:,} for its parts together. "
+            f"{manifest} says {counted(version.rows, 'row')}, and {rows:,} for its parts together. "
             f"{problems.again}"
         )
 
@@ -167,12 +162,12 @@ def _damage(path: Path, size: int, digest: str) -> str | None:
     try:
         seen = path.stat().st_size
         if seen != size:
-            return f"has {seen:,} bytes; its manifest says {size:,} bytes"
+            return f"has {counted(seen, 'byte')}; its manifest says {counted(size, 'byte')}"
         # neither Hyper nor DuckDB checks a checksum of Parquet's pages
         if digest and sha256(path) != digest:
             return "has changed since it was verified"
     except FileNotFoundError:
-        return f"is missing; its manifest says {size:,} bytes"
+        return f"is missing; its manifest says {counted(size, 'byte')}"
     except OSError as error:
         return f"cannot be read: {error}"
     return None
@@ -187,7 +182,8 @@ def _check_footers(version: ParquetVersion, paths: Iterable[Path], problems: _Pr
             readable.remove(path)
         elif rows != rows_of[path]:
             problems.add(
-                f"has {rows:,} rows; its manifest says {rows_of[path]:,} rows. {problems.again}",
+                f"has {counted(rows, 'row')}; its manifest says {counted(rows_of[path], 'row')}. "
+                f"{problems.again}",
                 path,
             )
     declared = {column.name: column.hyper_type for column in version.columns}
@@ -238,7 +234,7 @@ def _ask(sql: str, paths: list[Path], problems: _Problems) -> list[tuple[Any, ..
     try:
         # a database of its own: an internal error of DuckDB leaves one that answers no more
         with duckdb.connect() as connection:
-            rows = connection.execute(sql.format(_list(paths))).fetchall()
+            rows = connection.execute(sql.format(quote_paths(paths))).fetchall()
     except (duckdb.Error, ExtractError) as error:
         if len(paths) > 1:
             rows = []
@@ -317,7 +313,12 @@ def _quoted(names: Sequence[str]) -> str:
     return told if len(names) <= _MOST_NAMES else f"{told} and {len(names) - _MOST_NAMES:,} more"
 
 
-def _list(paths: Iterable[Path]) -> str:
+def quote_paths(paths: Iterable[Path]) -> str:
+    """Return the SQL list by which DuckDB reads these files, and no others.
+
+    Raises:
+        ExtractError: DuckDB has no way to name one of the files.
+    """
     return f"[{', '.join(map(_literal, paths))}]"
 
 

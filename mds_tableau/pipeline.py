@@ -26,6 +26,7 @@ from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
+from mds_tableau.sessions import Session
 from mds_tableau.settings import Settings, load_settings
 from mds_tableau.sources import files
 
@@ -81,6 +82,7 @@ def build_definitions(
                 folders,
                 after=(RUN_RESULTS,),
                 compiled=runner.results.compiled,
+                session=lambda: prepared.session,
             ),
         ],
         asset_checks=[dbt_check],
@@ -97,6 +99,7 @@ def extract_definitions(
     manifest: Mapping[str, Any] | Path | str,
     *,
     duckdb_path: Path | str,
+    duckdb_settings: Mapping[str, object] | None = None,
     translator: DagsterDbtTranslator | None = None,
     settings: Settings | None = None,
 ) -> dg.Definitions:
@@ -108,6 +111,8 @@ def extract_definitions(
     Args:
         manifest: The manifest that `@dbt_assets` was given: content or path of `manifest.json`.
         duckdb_path: The DuckDB file that dbt writes.
+        duckdb_settings: The `settings` of the dbt profile, such as `{"TimeZone": "Europe/Berlin"}`:
+            marts that are views are read with them, as dbt tested them. They are written nowhere.
         translator: The translator that `@dbt_assets` was given; Dagster's own when none.
         settings: Where extracts go; by default read from the environment.
 
@@ -135,6 +140,7 @@ def extract_definitions(
             translator,
             gate_by_checks(read, translator),
             folders,
+            session=lambda: Session(settings=duckdb_settings or {}),
         ),
         resources=_resources(settings, Path(duckdb_path)),
     )
@@ -158,13 +164,14 @@ def _assets(
     *,
     after: Sequence[dg.AssetKey] = (),
     compiled: Callable[[Mart], str] = lambda _: "",
+    session: Callable[[], Session] = Session,
 ) -> list[dg.AssetsDefinition]:
     spec = partial(translator.get_asset_spec, manifest.content, project=None)
     assets = []
     for extract in extracts:
         [mart] = extract.marts
         asset = spec(unique_id=mart.unique_id)
-        upstream = Upstream(asset.key, tuple(asset.owners), after, partial(compiled, mart))
+        upstream = Upstream(asset.key, tuple(asset.owners), after, partial(compiled, mart), session)
         assets += extract_assets(extract, upstream=upstream, gate=gate, folders=folders)
     return assets
 

@@ -15,6 +15,7 @@ from mds_tableau.errors import ExportError, UnsupportedColumn
 from mds_tableau.export import MartExport, plan_mart
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
+from mds_tableau.sessions import Session, session_for
 
 PLAN_HEADER: Final = (
     "column",
@@ -68,6 +69,7 @@ def plan_all(
     connection: duckdb.DuckDBPyConnection,
     extracts: Iterable[Extract],
     compiled: Callable[[Mart], str],
+    dbt_session: Callable[[], Session] = Session,
 ) -> tuple[ExtractPlan, ...]:
     """Return the plan of each extract, the refused ones with the reason.
 
@@ -75,17 +77,24 @@ def plan_all(
         connection: Has the marts, as they were built last.
         extracts: The extracts.
         compiled: Gives the SQL that dbt ran for a mart, or "" when it is not known.
+        dbt_session: Tells how dbt sets up its sessions.
     """
-    return tuple(_plan(connection, extract, compiled) for extract in extracts)
+    return tuple(_plan(connection, extract, compiled, dbt_session) for extract in extracts)
 
 
 def _plan(
-    connection: duckdb.DuckDBPyConnection, extract: Extract, compiled: Callable[[Mart], str]
+    connection: duckdb.DuckDBPyConnection,
+    extract: Extract,
+    compiled: Callable[[Mart], str],
+    dbt_session: Callable[[], Session],
 ) -> ExtractPlan:
     [mart] = extract.marts
     try:
         wanted = MartExport(mart.name, mart.relation, mart.file, extract.options, compiled(mart))
-        return ExtractPlan(extract, plan_mart(connection, wanted))
+        with session_for(
+            connection, mart.relation, mart=mart.name, dbt_session=dbt_session
+        ) as session:
+            return ExtractPlan(extract, plan_mart(session, wanted))
     except (ExportError, UnsupportedColumn) as error:
         return ExtractPlan(extract, (), str(error))
     except duckdb.Error as error:

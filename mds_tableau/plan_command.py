@@ -9,6 +9,7 @@ import duckdb
 from dbt_common.events.event_manager_client import cleanup_event_logger
 from dbt_common.exceptions import DbtBaseException
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -55,7 +56,7 @@ def show_plan(settings: Settings, selection: str, console: Console) -> int:
         read_only=True,
         config={"file_search_path": str(prepared.project.project_dir)},
     ) as connection:
-        plans = plan_all(connection, extracts, results.compiled)
+        plans = plan_all(connection, extracts, results.compiled, lambda: prepared.session)
     for plan in plans:
         _show(plan, settings.target, console)
     refused = [plan.extract.name for plan in plans if plan.refusal]
@@ -117,9 +118,11 @@ def _show(plan: ExtractPlan, target: str, console: Console) -> None:
 
 def _table(plan: ExtractPlan) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in PLAN_HEADER[:-1]:
-        # a name or type in two lines is hard to read, and to find with grep
-        table.add_column(name.replace("_", " "), no_wrap=True)
+    for place, name in enumerate(PLAN_HEADER[:-1]):
+        # a name or type in two lines is hard to read, and to find with grep; rich would crop it
+        # between two words, as of these alone it makes the least width
+        widest = max((cell_len(_one_line(row[place])) for row in plan.rows), default=0)
+        table.add_column(name.replace("_", " "), no_wrap=True, min_width=widest)
     table.add_column(PLAN_HEADER[-1].replace("_", " "), min_width=_NARROWEST_NOTE)
     for row in plan.rows:
         # as text: rich would read [brackets] in a name as markup

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mds_tableau.columns import counted
 from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, step_name
@@ -81,9 +82,41 @@ def refuse_repetition(folder: Path, extract: Extract, made: ExtractFile, *, targ
     if last["fingerprint"] == made.fingerprint:
         raise AppendedAlready(
             f"Extract '{extract.name}' is not appended, because it holds the same "
-            f"{made.rows:,} rows that were published {last['published_at']}. Build it with new "
-            f"rows first, for example with --select '*tableau/{extract.name}'."
+            f"{counted(made.rows, 'row')} that were published {last['published_at']}. Build it "
+            f"with new rows first, for example with --select '*tableau/{extract.name}'."
         )
+
+
+def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str]:
+    """Return what workbooks will miss of the columns that were published last, in sentences.
+
+    A column that is only new breaks nothing, so it is no change here.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What takes its place.
+        target: The server and site that are published to now.
+    """
+    last = last_published(folder, made.extract)
+    if last is None or last.get("target") != target:
+        return []
+    # what was published by an older version has no columns written down
+    before = dict(last.get("columns") or ())
+    now = {name: str(hyper_type) for name, hyper_type in made.columns}
+    new = ", ".join(f"'{name}'" for name in now if name not in before)
+    instead = f" New since then: {new}." if new else ""
+    return [
+        f"Column '{name}' of extract '{made.extract}' "
+        + (
+            f"is {now[name]} now, and was {old} when it was published last"
+            if name in now
+            else f"is gone; it was {old} when it was published last"
+        )
+        + ". Workbooks that use it may break."
+        + ("" if name in now else instead)
+        for name, old in before.items()
+        if now.get(name) != old
+    ]
 
 
 def still_serves(folder: Path, extract: str, *, target: str) -> str:
@@ -98,7 +131,7 @@ def still_serves(folder: Path, extract: str, *, target: str) -> str:
     if last is None or last.get("target") != target:
         return "nothing is known to have been published there"
     revision = f", revision {last['revision']}" if last.get("revision") else ""
-    rows = "the rows" if last["rows"] is None else f"{last['rows']:,} rows"
+    rows = "the rows" if last["rows"] is None else counted(last["rows"], "row")
     return (
         f"the server still has {rows} published {last['published_at']}{revision} "
         f"as '{last['datasource']}' in '{last['project']}'"
@@ -155,7 +188,7 @@ def refuse_loss(
     # quoted so that sh and cmd.exe read the same
     config = f'{{\\"ops\\": {{\\"{step}\\": {{\\"config\\": {{\\"allow_row_fall\\": true}}}}}}}}'
     raise RowsFell(
-        f"Extract '{extract.name}' is not published, because it has {rows:,} rows, "
+        f"Extract '{extract.name}' is not published, because it has {counted(rows, 'row')}, "
         f"{fall:.1%} fewer than the {last['rows']:,} that the server has since "
         f"{last['published_at']}. At most {100 * limit:.4g}% may be lost in one publish: that is "
         f"{limit:g} from {source}. Correct the data or the model; or, if so few rows are right, "

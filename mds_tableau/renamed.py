@@ -1,7 +1,8 @@
 """Finds columns that DuckDB renamed because a query selects two of one name.
 
 DuckDB does not tell `A` from `a`: of two such columns it calls the second `a_1`, without a word, so
-the mart itself does not show it. The query that dbt ran still does; it is only parsed here.
+the mart itself does not show it. The query that dbt ran still does; it is parsed or bound here, and
+never run.
 """
 
 import json
@@ -24,13 +25,7 @@ def renamed_columns(
         names: Names of the mart's columns.
         query: The SQL that dbt ran for it, "" when it is not known.
     """
-    known = {name.casefold() for name in names}
-    suspects = {
-        name: head.casefold()
-        for name in names
-        for head, _, number in [name.rpartition("_")]
-        if number.isdigit() and head.casefold() in known
-    }
+    suspects = _suspects(names)
     if not suspects or not query:
         return []
     lists = [list(_names(node)) for node in _selects(_parsed(connection, query))]
@@ -41,6 +36,43 @@ def renamed_columns(
         if twice and name.casefold() not in given:
             found.append((twice[0][0], twice[0][1], name))
     return found
+
+
+def numbered_columns(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], query: str
+) -> list[tuple[str, str]]:
+    """Return name and the name it got, for each column that is another in the query itself.
+
+    Above all these are the second ones of a name that `a.*, b.*` selects, which only DuckDB knows.
+
+    Args:
+        connection: Has what the query reads; where it has not, nothing is found.
+        names: Names of the mart's columns.
+        query: The SQL that dbt ran for it, "" when it is not known.
+    """
+    suspects = _suspects(names)
+    if not suspects or not query:
+        return []
+    with connection.cursor() as cursor:
+        try:
+            described = cursor.execute(f"DESCRIBE {query}").fetchall()
+        except duckdb.Error:
+            return []
+    if len(described) != len(names):
+        return []
+    pairs = [(str(row[0]), name) for row, name in zip(described, names, strict=True)]
+    return [(old, new) for old, new in pairs if suspects.get(new) == old.casefold()]
+
+
+def _suspects(names: Sequence[str]) -> dict[str, str]:
+    """Return the names that may be those of renamed columns, with what they would have been."""
+    known = {name.casefold() for name in names}
+    return {
+        name: head.casefold()
+        for name in names
+        for head, _, number in [name.rpartition("_")]
+        if number.isdigit() and head.casefold() in known
+    }
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> Any:

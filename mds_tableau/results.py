@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mds_tableau.columns import counted
 from mds_tableau.files import read_json, sole_writer, write_json
 from mds_tableau.manifest import Manifest, Mart
 
@@ -137,7 +138,7 @@ def refusals(mart: Mart, manifest: Manifest, results: Mapping[str, NodeResult]) 
     for test in mart.tests:
         result = results.get(test.unique_id)
         if result is not None and result.failed:
-            rows = f" ({result.failures:,} rows)" if result.failures else ""
+            rows = f" ({counted(result.failures, 'row')})" if result.failures else ""
             reasons.append(f"dbt test '{test.name}' failed{rows}: {result.reason}")
         elif result is not None and result.status in _UNKNOWN:
             reasons.append(f"dbt test '{test.name}' was skipped, because of a failure elsewhere.")

@@ -3,7 +3,7 @@
 What is looked for is part of a column's plan; what to do about a finding is decided by the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,15 @@ class Finding:
     example: str
 
     def __str__(self) -> str:
-        remedy = f" {self.check.remedy}" if self.check.remedy else ""
-        return (
-            f"column '{self.plan.name}' ({self.plan.duckdb_type}): {self.rows:,} rows "
-            f"{self.check.what}, for example {self.example}.{remedy}"
+        return self.told(self.check.remedy)
+
+    def told(self, remedy: str) -> str:
+        """Return what was found in one sentence, and the remedy behind it."""
+        found = (
+            f"column '{self.plan.name}' ({self.plan.duckdb_type}): {self.check.of(self.rows)}, "
+            f"for example {self.example}."
         )
+        return f"{found} {remedy}".rstrip()
 
 
 def check_values(
@@ -73,6 +77,14 @@ def check_values(
         Finding(plan, check, rows, shortened(str(example)))
         for (plan, check, rows), example in zip(found, examples, strict=True)
     )
+
+
+def told_apart(
+    findings: Sequence[Finding], tell: Callable[[Finding], str]
+) -> tuple[str, list[str]]:
+    """Return what stops the export, as the lines of a list, "" for nothing; and all warnings."""
+    stopping = "".join(f"\n- {tell(finding)}" for finding in findings if finding.check.stops)
+    return stopping, [tell(finding) for finding in findings if not finding.check.stops]
 
 
 def _row(

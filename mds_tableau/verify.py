@@ -15,12 +15,12 @@ from typing import Final, Literal
 import duckdb
 
 from mds_tableau.column_types import plan_columns
-from mds_tableau.columns import HyperType
+from mds_tableau.columns import HyperType, counted
 from mds_tableau.errors import ExtractError
 from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import describe_parts, parts_relation
-from mds_tableau.values import check_values
+from mds_tableau.values import Finding, check_values, told_apart
 
 Level = Literal["exact", "rows"]
 """How much is compared: every value of every row, or rows and values of each column counted."""
@@ -58,10 +58,10 @@ class Comparison:
 
     def __str__(self) -> str:
         if self.wanted.rows != self.seen.rows:
-            return f"{self.seen.rows:,} rows for the {self.wanted.rows:,} of the mart"
+            return f"{counted(self.seen.rows, 'row')} for the {self.wanted.rows:,} of the mart"
         pairs = zip(self.columns, self.wanted.not_null, self.seen.not_null, strict=True)
         counts = [
-            f"column '{name}' has {seen:,} values for {wanted:,}"
+            f"column '{name}' has {counted(seen, 'value')} for {wanted:,}"
             for name, wanted, seen in pairs
             if wanted != seen
         ]
@@ -87,6 +87,14 @@ class VerificationFailed(ExtractError):
         self.comparison = comparison
 
 
+_WRITTEN: Final = {
+    "as: text": "the column as text, declared as TEXT in the manifest",
+    "infinity: null": "NULL instead",
+    "truncate: us": "whole microseconds",
+}
+"""What another engine can write, for each option that would help in a dbt project."""
+
+
 def is_ours(version: ParquetVersion) -> bool:
     """Whether the figures of a version were taken from the mart by the DuckDB that runs here."""
     counted = all(column.not_null is not None for column in version.columns)
@@ -106,34 +114,42 @@ def check_foreign_values(version: ParquetVersion) -> tuple[str, ...]:
     with _scratch() as connection:
         plans = plan_columns(describe_parts(version), mart=version.mart, file=str(version.folder))
         findings = check_values(connection, parts_relation(version.paths), plans)
-    stopping = [finding for finding in findings if finding.check.stops]
+
+    def tell(finding: Finding) -> str:
+        ways = " or ".join(_WRITTEN[option] for option in finding.check.options)
+        return finding.told(f"Have {version.engine} write {ways}." if ways else "")
+
+    stopping, warnings = told_apart(findings, str if version.is_exported else tell)
     if stopping:
-        lines = "".join(f"\n- {finding}" for finding in stopping)
-        raise ExtractError(f"Cannot convert mart '{version.mart}' from {version.folder}:{lines}")
-    return tuple(str(finding) for finding in findings)
+        raise ExtractError(f"Cannot convert mart '{version.mart}' from {version.folder}:{stopping}")
+    return tuple(warnings)
 
 
-def compare_counts(version: ParquetVersion, columns: Columns, counted: Figures) -> Comparison:
+def compare_counts(columns: Columns, wanted: Figures, seen: Figures) -> Comparison:
     """Compare rows and values of each column, as Hyper counted them, with those of the mart."""
-    wanted = _wanted(version, columns)
     names = tuple(name for name, _ in columns)
-    return Comparison(names, Figures(wanted.rows, wanted.not_null), counted)
+    return Comparison(names, Figures(wanted.rows, wanted.not_null), seen)
 
 
 def compare_values(
-    version: ParquetVersion, columns: Columns, back: Path, *, converted: Path | None = None
+    version: ParquetVersion,
+    columns: Columns,
+    wanted: Figures,
+    back: Path,
+    *,
+    converted: Path | None = None,
 ) -> Comparison:
     """Compare every value of an extract with the mart.
 
     Args:
-        version: The Parquet that the extract was made of, with the mart's figures.
+        version: The Parquet that the extract was made of.
         columns: Name and type of each column.
+        wanted: The figures of the mart.
         back: What Hyper wrote back of the extract.
         converted: What Hyper makes of the Parquet itself, when it converts values on its way:
             geographies have no other measure than Hyper's own reading of them.
     """
     made_of, seen_in = parts_relation(version.paths), parts_relation([back])
-    wanted = _wanted(version, columns)
     with _scratch() as connection:
         if converted is None:
             seen = measure(connection, seen_in, columns)
@@ -170,7 +186,8 @@ def _scratch() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _wanted(version: ParquetVersion, columns: Columns) -> Figures:
+def figures_of_mart(version: ParquetVersion, columns: Columns) -> Figures:
+    """Return the figures of the mart; where nobody took them, those of the Parquet."""
     if is_ours(version):
         counts = tuple(int(column.not_null or 0) for column in version.columns)
         return Figures(version.rows, counts, version.row_hash)

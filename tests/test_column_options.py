@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,3 +168,15 @@ def test_whatever_yaml_says_is_read_or_told(meta: object) -> None:
     else:
         assert found
         assert all(WHERE in line for line in found)
+
+
+def test_a_numeric_without_quotes_is_told_to_be_quoted() -> None:
+    """YAML makes two keys of it between braces, and one sentence says what to write."""
+    meta = yaml.safe_load("{as: numeric(18,2)}")
+    assert meta == {"as": "numeric(18", "2)": None}
+    assert parse_options(meta, where="column 'net'") == [
+        "meta.tableau of column 'net' has keys 'as' and '2)', because between braces YAML splits "
+        "at the comma. Quote the value: as: 'numeric(18,2)'."
+    ]
+    quoted = yaml.safe_load("{as: 'numeric(18,2)'}")
+    assert parse_options(quoted, where="column 'net'") == ColumnOptions(as_="numeric(18,2)")

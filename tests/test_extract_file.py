@@ -43,7 +43,7 @@ def test_a_file_that_is_not_the_verified_one_is_an_error(
     os.truncate(made.path, 1234)
     message = (
         rf"mart\.hyper has 1234 bytes, but {made.bytes} were verified when it was made\. "
-        r"Build it again, for example with --select 'hyper/mart'"
+        r"Build it again, for example with --select 'hyper/mart\*'"
     )
     with pytest.raises(ExtractError, match=message):
         read_extract(folder, "mart")
@@ -86,7 +86,7 @@ def test_a_record_of_another_form_is_an_error(
     (folder / "mart.json").write_text(json.dumps(record))
     message = (
         r"mart\.json is not the record of an extract \(.+\)\. Build the extract again, for example "
-        r"with --select 'hyper/mart'\.$"
+        r"with --select 'hyper/mart\*'\.$"
     )
     with pytest.raises(ExtractError, match=message):
         read_extract(folder, "mart")

@@ -98,7 +98,7 @@ def test_several_parts_with_and_without_gaps_are_one_extract(
     [
         (f"UPDATE {TABLE} SET place = place_of('POINT(1 1.0001)') WHERE id = 1", "in 'place'"),
         (f"UPDATE {TABLE} SET n = 8 WHERE id = 1", "in 'n'"),
-        (f"UPDATE {TABLE} SET place = NULL WHERE id = 1", "'place' has 1 values for 2"),
+        (f"UPDATE {TABLE} SET place = NULL WHERE id = 1", "'place' has 1 value for 2"),
         (
             f"UPDATE {TABLE} SET place = CASE id WHEN 1 THEN place_of('POINT(2 2)') "
             "ELSE place_of('POINT(1 1)') END",
@@ -132,15 +132,15 @@ LAST = (
             r"Latitude must not exceed \+/- 90:\n"
             r"- column 'place': 2 rows, for example 'POINT\(1 -91\)'\.",
         ),
-        (places(""), r"valid well known text .*\n- column 'place': 1 rows, for example ''\."),
+        (places(""), r"valid well known text .*\n- column 'place': 1 row, for example ''\."),
         (
             places("POINT(1 1)", other="'here ' || repeat('and there ', 20)"),
             r"valid well known text .*\n"
-            r"- column 'other': 1 rows, for example 'here (and there ){5}and t…'\.",
+            r"- column 'other': 1 row, for example 'here (and there ){5}and t…'\.",
         ),
         (
             places("POINT(1 1", other="'POINT 1 1'"),
-            r"valid well known text .*\n- column 'place': 1 rows, .*\n- column 'other': 1 rows, .*",
+            r"valid well known text .*\n- column 'place': 1 row, .*\n- column 'other': 1 row, .*",
         ),
     ],
 )

@@ -109,7 +109,7 @@ def _without_digests(version: ParquetVersion) -> ParquetVersion:
 
 
 PART = r"^Part .*\d{8}T.*/part-0\.parquet of mart 'mart' "
-AGAIN = r"\. Export the mart again, for example with --select 'parquet/mart'\.$"
+AGAIN = r"\. Export the mart again, for example with --select 'parquet/mart\*'\.$"
 
 
 def _with_column(version: ParquetVersion, **changes: Any) -> ParquetVersion:

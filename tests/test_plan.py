@@ -13,6 +13,7 @@ from mds_tableau.manifest import Mart
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.plan import PLAN_HEADER, ExtractPlan, plan_all
 from mds_tableau.plan_command import _show
+from mds_tableau.sessions import Session
 
 Export = Callable[..., ParquetVersion]
 
@@ -144,7 +145,7 @@ def test_all_refusals_are_told_beside_what_is_right(duck: duckdb.DuckDBPyConnect
     assert plans["not_built"].refusal == (
         "Cannot export mart 'not_built' (models/not_built.sql): \"not_built\" cannot be read: "
         "Catalog Error: Table with name not_built does not exist! Build it first, for example with "
-        "--select '*parquet/not_built'."
+        "--select '*parquet/not_built*'."
     )
     assert "mart 'broken' (models/broken.sql)" in plans["broken"].refusal
     assert "Table with name gone does not exist!" in plans["broken"].refusal
@@ -216,8 +217,8 @@ def test_nothing_is_cut_off_whatever_the_width(wide: ExtractPlan, width: int) ->
         assert word in words
     together = words.replace(" ", "")
     assert "refused:rowsthatareinfiniteorliebefore4713-01-01BCorafter294276-12-31" in together
-    assert words.endswith("plain INTEGER INT32 (INT_32) INT") == (width >= 120)
-    assert words.endswith("plain INTEGER -> INT32 (INT_32) -> INT") == (width < 120)
+    assert words.endswith("plain INTEGER INT32 (INT_32) INT") == (width > 120)
+    assert words.endswith("plain INTEGER -> INT32 (INT_32) -> INT") == (width <= 120)
 
 
 def test_a_name_wider_than_the_terminal_is_shown_whole(duck: duckdb.DuckDBPyConnection) -> None:
@@ -237,3 +238,33 @@ def test_a_refusal_is_shown_whole(duck: duckdb.DuckDBPyConnection) -> None:
         + planned.refusal
         + "\n\n"
     )
+
+
+def test_a_view_is_planned_with_the_settings_of_dbt(duck: duckdb.DuckDBPyConnection) -> None:
+    """A setting can change the type of a column, and the plan shows the one that dbt tested."""
+    with duck.cursor() as dbt:
+        dbt.execute("SET integer_division = true")
+        dbt.execute("CREATE VIEW halves AS SELECT 7 / 2 AS half")
+    session = Session(settings={"integer_division": True})
+    [planned] = plan_all(duck, [extract("halves")], lambda _: "", lambda: session)
+    assert [row[:2] for row in planned.rows] == [("half", "INTEGER")]
+    wrong = Session(settings={"no_such_thing": 1})
+    [refused] = plan_all(duck, [extract("halves")], lambda _: "", lambda: wrong)
+    assert "DuckDB refuses the setting 'no_such_thing' of the dbt profile" in refused.refusal
+
+
+@pytest.mark.parametrize("words", range(1, 24))
+def test_nothing_is_cropped_however_long_its_words_together(
+    duck: duckdb.DuckDBPyConnection, words: int
+) -> None:
+    """A name of many short words is shown whole, beside the types or above them."""
+    name = " ".join(["column"] * words)
+    duck.execute(f"CREATE TABLE sales AS SELECT now() AS {quote_identifier(name)}")
+    [planned] = plan(duck, extract("sales"))
+    console = Console(file=io.StringIO(), width=160)
+    _show(planned, "the server", console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert name in text
+    assert "TIMESTAMP WITH TIME ZONE" in text

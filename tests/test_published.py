@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
+    changed_columns,
     earlier_publish,
     last_published,
     record_published,
@@ -294,3 +296,39 @@ def test_appended_rows_are_added_up_while_nobody_else_publishes(
     assert still_serves(folder, "sales", target="here").startswith(said)
     # appending takes nothing away, so few rows or none are no loss
     assert refused(folder, 0, extract=sales(mode="append")) is None
+
+
+def test_columns_that_workbooks_will_miss_are_told_with_both_types(tmp_path: Path) -> None:
+    """A column of another type and one that is gone are; one that is only new is not."""
+    folder = tmp_path / "published"
+    first = (
+        ("day", HyperType("DATE")),
+        ("net", HyperType("NUMERIC", 12, 2)),
+        ("note", HyperType("TEXT")),
+    )
+    then = made(tmp_path, columns=first)
+    assert changed_columns(folder, then, target="here") == []
+    record_published(folder, then, published(), target="here", run_id="run 1")
+    assert changed_columns(folder, then, target="here") == []
+    more = made(tmp_path, columns=(("more", HyperType("INT")), *first))
+    assert changed_columns(folder, more, target="here") == []
+    second = (("net", HyperType("DOUBLE")), ("day", HyperType("DATE")), ("Note", HyperType("TEXT")))
+    now = made(tmp_path, columns=second)
+    assert changed_columns(folder, now, target="here") == [
+        "Column 'net' of extract 'sales' is DOUBLE now, and was NUMERIC(12,2) when it was "
+        "published last. Workbooks that use it may break.",
+        "Column 'note' of extract 'sales' is gone; it was TEXT when it was published last. "
+        "Workbooks that use it may break. New since then: 'Note'.",
+    ]
+    assert changed_columns(folder, now, target="elsewhere") == []
+
+
+def test_a_record_without_columns_tells_of_no_change(tmp_path: Path) -> None:
+    """An older version wrote none down."""
+    folder = tmp_path / "published"
+    now = made(tmp_path, columns=(("day", HyperType("DATE")),))
+    record_published(folder, now, published(), target="here", run_id="run 1")
+    record = json.loads((folder / "sales.json").read_text())
+    del record["columns"]
+    (folder / "sales.json").write_text(json.dumps(record))
+    assert changed_columns(folder, now, target="here") == []

@@ -14,7 +14,7 @@ from mds_tableau.hyper import Hyper
 from mds_tableau.hyper_sql import TABLE
 from mds_tableau.parquet import MANIFEST, ParquetVersion, read_version
 from mds_tableau.verify import Level
-from tests.stages import Mistaken, tree
+from tests.stages import Mistaken, foreign_version, tree
 
 pytestmark = pytest.mark.hyper
 
@@ -116,7 +116,7 @@ ROWS = (
             ],
             "the values of each column are right, but stand in other rows",
         ),
-        ([f"UPDATE {TABLE} SET t = NULL WHERE id = 2"], "column 't' has 1 values for 2"),
+        ([f"UPDATE {TABLE} SET t = NULL WHERE id = 2"], "column 't' has 1 value for 2"),
         ([f"UPDATE {TABLE} SET t = '' WHERE id = 3"], "column 't' has 3 values for 2"),
         (
             [f"UPDATE {TABLE} SET t = CASE id WHEN 2 THEN NULL ELSE '' END WHERE id > 1"],
@@ -206,9 +206,9 @@ CHANGED = "the Parquet no longer holds what was exported of it"
         (
             f"{ROWS} WHERE id > 1",
             "column 'id' has 2 values for 3, column 'a' has 2 values for 3, column 'b' has 2 "
-            "values for 3, column 't' has 1 values for 2, column 'u' has 2 values for 3",
+            "values for 3, column 't' has 1 value for 2, column 'u' has 2 values for 3",
         ),
-        (ROWS.replace("''", "NULL::VARCHAR"), "column 't' has 1 values for 2"),
+        (ROWS.replace("''", "NULL::VARCHAR"), "column 't' has 1 value for 2"),
     ],
 )
 @pytest.mark.parametrize("with_place", [False, True])
@@ -248,3 +248,34 @@ def test_a_bit_that_flips_before_the_validation_is_found(export: Export, folder:
     assert said.startswith(f"Hyper finds .mart.{os.getpid()}.tmp.hyper damaged right after writing")
     assert "invalid checksum" in said
     assert said.endswith("Nothing was kept of it; look after the disk.")
+
+
+def test_values_of_another_engine_are_told_with_what_it_can_write(
+    hyper: Hyper, tmp_path: Path
+) -> None:
+    """Who wrote the Parquet may have no dbt project, so the remedy is one of the writer."""
+    version = foreign_version(
+        tmp_path / "v",
+        "SELECT DATE 'infinity' AS day, TIME '24:00:00' AS clock, DOUBLE 'NaN' AS net",
+        columns={"day": "DATE", "clock": "TIME", "net": "DOUBLE"},
+    )
+    with pytest.raises(ExtractError) as refused:
+        hyper.convert(version, extract="mart", folder=tmp_path)
+    assert str(refused.value).splitlines() == [
+        f"Cannot convert mart 'mart' from {version.folder}:",
+        "- column 'day' (DATE): 1 row is infinite, for example infinity. Have spark 4.1 write NULL "
+        "instead.",
+        "- column 'clock' (TIME): 1 row is 24:00:00, which Hyper cannot hold, for example "
+        "24:00:00. Have spark 4.1 write the column as text, declared as TEXT in the manifest.",
+    ]
+
+
+def test_what_is_only_worth_a_warning_is_told_so_too(hyper: Hyper, tmp_path: Path) -> None:
+    """NaN from another engine is published, with the words of that engine."""
+    version = foreign_version(
+        tmp_path / "v", "SELECT DOUBLE 'NaN' AS net", columns={"net": "DOUBLE"}
+    )
+    assert hyper.convert(version, extract="mart", folder=tmp_path).warnings == (
+        "column 'net' (DOUBLE): 1 row is NaN or infinite, which spoils every sum, average and "
+        "maximum, for example nan. Have spark 4.1 write NULL instead.",
+    )

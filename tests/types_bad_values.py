@@ -185,7 +185,7 @@ def _times() -> list[Bad]:
 
 def _floats() -> list[Bad]:
     says = "are NaN or infinite, which spoils every sum, average and maximum"
-    remedy = f"'infinity: null' {META} makes them NULL."
+    remedy = f"Ask for 'infinity: null' {META}, {MODEL}"
     values, fine = ("nan", "inf", "-inf"), ("1.5", "-0.0")
     return [Bad(sql, "", values, fine, says, remedy, stops=False) for sql in ("FLOAT", "DOUBLE")]
 

@@ -227,7 +227,7 @@ INTERVALS = [
             "-33025 days 792600:10:05.802701": "605.802701",
             "8589934591.999999 seconds": "8589934591.999999",
         },
-        *("as: seconds", "epoch_us(…) / 1000000"),
+        *("as: seconds", "epoch_us(…) / 1e6"),
     ),
     Case(
         *("INTERVAL", "BIG_INT"),

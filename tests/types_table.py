@@ -12,7 +12,7 @@ GEOGRAPHY = (
     "digits beyond 7 decimals, Z and M; long edges get points in between; longitudes beyond "
     "180 degrees go round; WGS 84 only"
 )
-CLOCK = "the zone of moments within: the machine's clock is shown"
+CLOCK = "the zone of moments within: a table's are in UTC, a view's in that of dbt"
 MAX_64, MIN_64 = str(2**63 - 1), str(-(2**63))
 NINES = "9" * 38
 THROUGH = "CAST(CAST(… AS VARCHAR)"

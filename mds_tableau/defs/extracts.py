@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from mds_tableau.columns import counted
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.hearing import heard
@@ -71,18 +72,19 @@ def _parquet_asset(
                 raise HeldBack(
                     f"Mart '{mart.name}' ({mart.file}) is held back, because what it holds is not "
                     f"known to be right:{reasons}\nCorrect the data, the model or the test, then "
-                    f"build it again, for example with --select '*tableau/{extract.name}'."
+                    f"build it again, for example with --select '*parquet/{mart.name}*'."
                 )
-            with reading(getattr(context.resources, DUCKDB), context) as connection:
+            with reading(getattr(context.resources, DUCKDB), context, mart, upstream) as session:
                 source = MartExport(
                     mart.name, mart.relation, mart.file, extract.options, upstream.compiled()
                 )
-                version = export_mart(connection, source, folders.parquet / mart.name)
+                version = export_mart(session, source, folders.parquet / mart.name)
         for warning in version.warnings:
             context.log.warning(f"Mart '{mart.name}': {warning}")
         context.log.info(
-            f"Exported {version.rows:,} rows of '{mart.name}' in {version.seconds:.2f} seconds, "
-            f"{version.bytes:,} bytes in {len(version.parts)} part(s) at {version.folder}."
+            f"Exported {counted(version.rows, 'row')} of '{mart.name}' in "
+            f"{version.seconds:.2f} seconds, {version.bytes:,} bytes in "
+            f"{counted(len(version.parts), 'part')} at {version.folder}."
         )
         return dg.MaterializeResult(
             metadata=parquet_metadata(version, mart),
@@ -127,7 +129,7 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             if version is None:
                 raise ExtractError(
                     f"There is no Parquet of mart '{mart.name}' in {folders.parquet}. Export it "
-                    f"first, for example with --select '*hyper/{extract.name}'."
+                    f"first, for example with --select '*parquet/{mart.name}*'."
                 )
             if not _is_selected(context, dg.AssetKey(["parquet", mart.name])):
                 context.log.warning(
@@ -156,8 +158,9 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             else ""
         )
         context.log.info(
-            f"Converted {made.rows:,} rows of '{extract.name}' in {made.seconds:.2f} seconds, "
-            f"{made.bytes:,} bytes; file version {made.file_version}{raised}."
+            f"Converted {counted(made.rows, 'row')} of '{extract.name}' in "
+            f"{made.seconds:.2f} seconds, {made.bytes:,} bytes; file version "
+            f"{made.file_version}{raised}."
         )
         yield dg.MaterializeResult(
             metadata=hyper_metadata(made, version, mart),

@@ -24,6 +24,7 @@ from packaging.version import Version
 from mds_tableau.errors import ManifestError
 from mds_tableau.files import read_json, write_json
 from mds_tableau.manifest import Manifest
+from mds_tableau.sessions import Session
 from mds_tableau.settings import Settings, child_environment, dbt_environment_digest
 
 _NOT_READ = {".duckdb", ".db", ".wal", ".tmp"}
@@ -89,6 +90,18 @@ class Prepared:
     warehouse: Path
     selected: frozenset[str]
 
+    @cached_property
+    def session(self) -> Session:
+        """How the profile sets up the sessions of dbt.
+
+        Asked of dbt each time, as it may hold secrets, which are kept in no file.
+
+        Raises:
+            ManifestError: The profile cannot be read.
+        """
+        credentials = _credentials(self.project)
+        return Session(credentials.config_options or {}, credentials.settings or {})
+
 
 def prepare(project: DbtProject, selection: str) -> Prepared:
     """Return what the project says, having dbt parse it and resolve the selection when it must.
@@ -112,7 +125,7 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
             _parse(project)
             known = {
                 "stamp": stamp,
-                "warehouse": str(_warehouse_of(project)),
+                "warehouse": str((project.project_dir / _credentials(project).path).resolve()),
                 "selected": _listed(project, selection),
             }
             write_json(kept, known)
@@ -143,8 +156,13 @@ def _listed(project: DbtProject, selection: str) -> list[str]:
     return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
 
 
-def _warehouse_of(project: DbtProject) -> Path:
-    # only for a project that changed: these imports take a quarter of a second
+def _credentials(project: DbtProject) -> Any:
+    """Return what the profile says, as dbt-duckdb understands it.
+
+    Raises:
+        ManifestError: It cannot be read, or is not one of dbt-duckdb with a local file.
+    """
+    # only where it is needed: these imports take a quarter of a second
     from dbt.config.runtime import load_profile
     from dbt.flags import set_from_args
     from dbt_common.context import set_invocation_context
@@ -164,7 +182,7 @@ def _warehouse_of(project: DbtProject) -> Path:
             f"{credentials.type!r} and path {path!r}. Extracts are made from a DuckDB file: use "
             "type duckdb and the path of a local file."
         )
-    return (project.project_dir / path).resolve()
+    return credentials
 
 
 def _parse(project: DbtProject) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from mds_tableau.columns import counted
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import described_columns, published_metadata
@@ -19,6 +20,7 @@ from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
 from mds_tableau.published import (
+    changed_columns,
     earlier_publish,
     record_published,
     refuse_loss,
@@ -67,7 +69,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             if sha256(made.path) != made.sha256:
                 raise ExtractError(
                     f"{made.path} has changed since it was verified. It is not published; build it "
-                    f"again, for example with --select 'hyper/{extract.name}'."
+                    f"again, for example with --select 'hyper/{extract.name}*'."
                 )
             refuse_loss(
                 folders.published,
@@ -88,6 +90,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 mode=extract.mode,
                 earlier=earlier_publish(folders.published, made, target=folders.target),
             )
+            changes = changed_columns(folders.published, made, target=folders.target)
             record_published(
                 folders.published,
                 made,
@@ -95,13 +98,15 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 target=folders.target,
                 run_id=context.run.run_id,
             )
+        for change in changes:
+            context.log.warning(change)
         context.log.info(
-            f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
-            f"{published.server} in {published.seconds:.2f} seconds ({published.mode}): "
-            f"{published.url}"
+            f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
+            f"'{published.project}' on {published.server} in "
+            f"{published.seconds:.2f} seconds ({published.mode}): {published.url}"
         )
         return dg.MaterializeResult(
-            metadata=published_metadata(published, made, mart),
+            metadata={**published_metadata(published, made, mart), "changed_columns": changes},
             data_version=dg.DataVersion(made.fingerprint),
         )
 

@@ -14,6 +14,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from mds_tableau.manifest import Mart
+from mds_tableau.sessions import Session, session_for
 from mds_tableau.warehouse import wait_until_free
 
 Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
@@ -33,12 +34,14 @@ class Upstream:
         owners: Its owners, who own the extract too.
         after: Assets that only have to be done before the mart is exported.
         compiled: Gives the SQL that dbt ran for the mart, or "" when it is not known.
+        session: Tells how dbt sets up its sessions.
     """
 
     key: dg.AssetKey
     owners: Sequence[str] = ()
     after: Sequence[dg.AssetKey] = field(default=())
     compiled: Callable[[], str] = lambda: ""
+    session: Callable[[], Session] = Session
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,23 @@ class Folders:
 
 @contextmanager
 def reading(
-    resource: DuckDBResource, context: dg.AssetExecutionContext
+    resource: DuckDBResource, context: dg.AssetExecutionContext, mart: Mart, upstream: Upstream
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the marts for reading, and close them whatever happens within.
+    """Open the marts for reading one of them, and close them whatever happens within.
 
     The resource itself leaves the file open, and so locked, after an error.
 
     Raises:
         DatabaseLocked: Another process writes and does not let go in time.
+        ExportError: As in `session_for`.
     """
     path = Path(resource.database)
     wait_until_free(path, read_only=True, log=context.log.warning)
     with resource.get_connection() as connection:
         try:
-            yield connection
+            with session_for(
+                connection, mart.relation, mart=mart.name, dbt_session=upstream.session
+            ) as session:
+                yield session
         finally:
             connection.close()

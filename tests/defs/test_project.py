@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from mds_tableau.defs.project import find_project, prepare
+from mds_tableau.defs.project import dbt_resource, find_project, prepare
 from mds_tableau.errors import ManifestError
 from mds_tableau.settings import load_settings
-from tests.pipeline import Workplace
+from tests.pipeline import ROOT, Workplace
 
 pytestmark = pytest.mark.dbt
 
@@ -74,3 +75,17 @@ def test_missing_profile_names_the_setting(shop: Workplace) -> None:
     os.environ["HOME"] = os.environ["USERPROFILE"] = str(shop.folder)
     with pytest.raises(ManifestError, match=r"no profiles.yml .*\.dbt.*DBT_PROFILES_DIR"):
         find_project(shop.settings())
+
+
+def test_our_own_marts_do_not_depend_on_the_zone_of_the_machine(tmp_path: Path) -> None:
+    """The day of a moment is its day in UTC, wherever the project is built."""
+    place = Workplace.create(tmp_path, ROOT / "dbt_project")
+    place.write_model("days", "select cast(timestamptz '2026-07-01 20:00:00+00' as date) as day")
+    settings = place.settings()
+    settings.export()
+    place.data.mkdir()
+    os.environ["TZ"] = "Asia/Tokyo"
+    run = dbt_resource(find_project(settings)).cli(["run", "--select", "days"]).wait()
+    assert run.is_successful()
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        assert connection.execute("SELECT day::VARCHAR FROM days").fetchall() == [("2026-07-01",)]

@@ -189,7 +189,7 @@ def test_all_that_is_refused_is_told(shop: Workplace) -> None:
     assert "Cannot export mart 'nested' (models/reporting/nested.sql):" in text
     assert "- column 'many' has type INTEGER[], which a Hyper extract cannot hold." in text
     assert "- column 'bytes' has type BLOB, which a Hyper extract cannot hold." in text
-    assert "mart 'twins' (models/reporting/twins.sql): the query selects 'A' and 'a'" in text
+    assert "mart 'twins' (models/reporting/twins.sql):\n- the query selects 'A' and 'a'" in text
     assert lines_of(text, "Total Amount")
     assert text.splitlines()[-1] == "2 of 4 are refused: nested, twins."
     assert command(shop, "--select", "revenue").returncode == 0

@@ -115,7 +115,7 @@ def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
 
     _orders(shop, 1)
     [said] = _publish(shop).values()
-    assert "it has 1 rows, 75.0% fewer than the 4" in said
+    assert "it has 1 row, 75.0% fewer than the 4" in said
     [command] = re.findall(r"on the command line: (dagster .*)$", said)
     done = shop.run(*shlex.split(command))
     assert done.returncode == 0, done.stderr[-3000:]
@@ -154,3 +154,24 @@ def test_limit_of_setting_and_model_beside_a_teams_own_assets(shop: Workplace) -
     build_definitions(shop.settings())  # parses the project again
     assert publish() == {}
     assert len(_held(shop).rows) == 8
+
+
+def test_a_column_of_another_type_is_published_with_a_warning(
+    shop: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is right as it is, but workbooks may break, so the log and the metadata tell."""
+    assert _publish(shop) == {}
+    model = shop.project / "models" / "reporting" / "finance" / "customers_v2.sql"
+    model.write_text(model.read_text().replace("as bigint) as orders", "as varchar) as orders"))
+    caplog.clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = execute(build_definitions(shop.settings()), "*", instance)
+    assert failures(result) == {}
+    told = (
+        "Column 'orders' of extract 'customers_v2' is TEXT now, and was BIG_INT when it was "
+        "published last. Workbooks that use it may break."
+    )
+    assert [record.levelname for record in caplog.records if told in record.message] == ["WARNING"]
+    for name, changes in {"customers_v2": [told], "revenue": []}.items():
+        [event] = result.asset_materializations_for_node(f"tableau__{name}")
+        assert event.metadata["changed_columns"].value == changes
