@@ -1,6 +1,7 @@
 """Signing in and out, with the real client against a running sandbox."""
 
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,7 +13,7 @@ import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ConnectionBlocked, ServerUnreachable, SignInError
 from mds_tableau.sandbox import Sandbox
-from mds_tableau.tableau import ConnectedApp, Credentials, Password, Token, sign_in
+from mds_tableau.tableau import ConnectedApp, Credentials, Password, Patience, Token, sign_in
 from tests.tableau.conftest import APP, TOKEN
 
 
@@ -70,7 +71,7 @@ def test_unreachable_server_is_named(free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
     with (
         pytest.raises(ServerUnreachable, match=rf"{url} cannot be reached.*TABLEAU_SERVER"),
-        sign_in(url, "", TOKEN),
+        sign_in(url, "", TOKEN, Patience(first_pause=0.01)),
     ):
         pass
 
@@ -104,11 +105,11 @@ def test_token_of_a_connected_app_is_short_lived_and_narrow() -> None:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port of this machine where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> Iterator[int]:
+    """A port of this machine where nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 class _Page(BaseHTTPRequestHandler):
