@@ -6,20 +6,22 @@ Which tests stay together and which begin first belong here; the processes are p
 from typing import Final
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
-_LONGEST_FIRST: Final = ("tests/e2e/", "tests/sandbox", "tests/tableau/test_fault_matrix.py")
-"""Where long tests stand, so that at the end no process waits long for another."""
+_MATRIX: Final = "tests/tableau/test_fault_matrix.py"
 
 
-class Sharing(LoadScopeScheduling):
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]  # it brings no types
     """Keeps each file in one process, as fixtures of a module are expensive.
 
-    All files of the sandbox stay together too, as some of their tests look at what all others did;
-    the cases of the fault matrix are many, share little, and fill up.
+    All files of the sandbox stay together too, as some of their tests look at what all others did.
+    Long ones begin first, and the many short cases of the fault matrix come last and one by one,
+    so that no process waits long for another at the end.
     """
 
-    def __init__(self, config: pytest.Config, log: object) -> None:
+    def __init__(self, config: pytest.Config, log: Producer | None) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False  # by number of tests, which says little here
 
@@ -27,14 +29,14 @@ class Sharing(LoadScopeScheduling):
         path = nodeid.partition("::")[0]
         if path.startswith("tests/sandbox/"):
             return "tests/sandbox"
-        return nodeid if path == "tests/tableau/test_fault_matrix.py" else path
+        return nodeid if path == _MATRIX else path
 
-    def _assign_work_unit(self, node: object) -> None:
-        ranks = {scope: _rank(scope) for scope in self.workqueue}
-        self.workqueue.move_to_end(min(ranks, key=ranks.__getitem__), last=False)
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
         super()._assign_work_unit(node)
 
 
-def _rank(scope: str) -> int:
-    matching = (rank for rank, start in enumerate(_LONGEST_FIRST) if scope.startswith(start))
-    return next(matching, len(_LONGEST_FIRST))
+def _place(scope: str) -> int:
+    if scope.startswith(_MATRIX):
+        return 2
+    return 0 if scope.startswith("tests/e2e/") else 1

@@ -33,6 +33,9 @@ TO_PARQUET = "+key:parquet/*"
 TO_HYPER = "key:hyper/*"
 FROM_PARQUET = "key:hyper/* or key:tableau/*"
 FROM_HYPER = "key:tableau/*"
+BEHIND_DBT = "key:parquet/* or key:hyper/* or key:tableau/*"
+"""The next run, without dbt: it would build the marts as they are."""
+
 DATASOURCE = "Revenue, daily"
 MORE = (
     "select\n    cast(count(*) as bigint) as orders,\n"
@@ -193,7 +196,7 @@ def test_parquet_that_was_changed_is_not_published(
     assert "tableau__revenue" not in started
     assert not list((shop.data / "hyper").glob(".*.tmp*"))
 
-    assert failures(run(shop, "*")) == {}
+    assert failures(run(shop, BEHIND_DBT)) == {}
     is_as_in_the_warehouse(shop, tmp_path / "mended")
 
 
@@ -224,7 +227,7 @@ def test_an_extract_that_was_changed_is_not_published(
     assert after["customers_v2"] != served["customers_v2"]
     assert (shop.data / "published" / "revenue.json").read_bytes() == published
 
-    assert failures(run(shop, "*")) == {}
+    assert failures(run(shop, BEHIND_DBT)) == {}
     is_as_in_the_warehouse(shop, tmp_path / "mended")
 
 

@@ -181,7 +181,7 @@ def look(
     def held() -> Held:
         [item] = TSC.Pager(client.datasources)
         client.datasources.populate_revisions(item)
-        revisions = [int(revision.revision_number) for revision in item.revisions]
+        revisions = [int(str(revision.revision_number)) for revision in item.revisions]
         path = client.datasources.download(str(item.id), str(folder / "held"))
         with zipfile.ZipFile(path) as archive:
             [inner] = [entry for entry in archive.namelist() if entry.endswith(".hyper")]
