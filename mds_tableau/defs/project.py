@@ -109,11 +109,11 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
         stamp = _stamp(project, selection)
         known = read_json(kept) or {}
         if not project.manifest_path.is_file() or known.get("stamp") != stamp:
-            selected = _parse(project, selection)
+            _install(project)
             known = {
                 "stamp": stamp,
                 "warehouse": str(_warehouse_of(project)),
-                "selected": selected,
+                "selected": _listed(project, selection),
             }
             write_json(kept, known)
         return Prepared(
@@ -135,6 +135,14 @@ def select(manifest: Manifest, selection: str) -> set[str]:
             manifest_json=manifest.content,
         )
     )
+
+
+def _listed(project: DbtProject, selection: str) -> list[str]:
+    """Have dbt write the manifest anew, and return the unique ids that the selection names."""
+    # `dbt parse` writes no other manifest, and would be one more start of dbt
+    arguments = ["list", "--select", selection, "--resource-types", "model", "seed", "snapshot"]
+    said = _run(project, [*arguments, "--output", "json", "--output-keys", "unique_id"])
+    return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
 
 
 def _warehouse_of(project: DbtProject) -> Path:
@@ -161,14 +169,9 @@ def _warehouse_of(project: DbtProject) -> Path:
     return (project.project_dir / path).resolve()
 
 
-def _parse(project: DbtProject, selection: str) -> list[str]:
-    """Have dbt write the manifest, and return the unique ids that the selection names."""
+def _install(project: DbtProject) -> None:
     if project.has_uninstalled_deps:
         _run(project, ["deps", "--quiet"])
-    # it writes the manifest as `dbt parse` does, which would be one more start of dbt
-    arguments = ["list", "--select", selection, "--resource-types", "model", "seed", "snapshot"]
-    said = _run(project, [*arguments, "--output", "json", "--output-keys", "unique_id"])
-    return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
 
 
 def _run(project: DbtProject, arguments: list[str]) -> list[str]:
