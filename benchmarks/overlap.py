@@ -48,14 +48,13 @@ def run(session: Session, connection: duckdb.DuckDBPyConnection, folder: Path, b
                     extract.path,
                     datasource=extract.extract,
                     project="Default",
-                    description="",
                     uploads=uploads,
                 ).bytes
     return sent
 
 
 def _publish(session: Session, path: Path) -> int:
-    return publish(session, path, datasource=path.stem, project="Default", description="").bytes
+    return publish(session, path, datasource=path.stem, project="Default").bytes
 
 
 def main() -> int:

@@ -68,6 +68,10 @@ class SignInError(Terminal):
     """The server refused the credentials."""
 
 
+class TokenInUse(Transient):
+    """Another process is signed in with the token, which a server allows one session at a time."""
+
+
 class ServerUnreachable(Transient):
     """The server did not answer, or something that is not Tableau Server answered."""
 
@@ -76,8 +80,20 @@ class ProjectNotFound(Terminal):
     """No project, or more than one, is found at the path asked for."""
 
 
+class DatasourceNotFound(Terminal):
+    """No datasource of that name is in the project, where one has to be."""
+
+
+class SchemaChanged(Terminal):
+    """The columns are not those of the datasource whose data alone was to be changed."""
+
+
 class EmptyExtract(Terminal):
     """An extract without rows is not published, because its model does not say that it may be."""
+
+
+class AppendedAlready(Terminal):
+    """An extract is not appended, because the rows are those that were appended last."""
 
 
 class RowsFell(Terminal):
@@ -102,6 +118,10 @@ class Conflict(PublishError):
 
 class ExtractRefused(PublishError):
     """The server could not read the extract, or not put it in place of the one it has."""
+
+
+class MayHaveArrived(PublishError):
+    """Whether rows were appended is not known, and sending them again could double them."""
 
 
 class TooLarge(PublishError):

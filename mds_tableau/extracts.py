@@ -9,13 +9,23 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from mds_tableau.column_options import ColumnOptions, parse_options
 from mds_tableau.errors import ManifestError, MartConfigError
 from mds_tableau.manifest import Manifest, Mart
 
 _T = TypeVar("_T")
+
+PublishMode = Literal["auto", "overwrite", "replace", "append", "create"]
+"""What a publish does with a datasource that is there already.
+
+`auto` replaces its data and keeps its fields where the columns are known to be the same as before,
+and else overwrites it; `overwrite` puts the new one in its place; `replace` changes its data only;
+`append` adds the rows to it; `create` leaves it alone, and fails.
+"""
+
+PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,10 @@ class Extract:
         max_row_fall: Largest share of its rows that it may lose in one publish; None when the
             model leaves it to the setting.
         options: What is asked for its columns, by name as the dbt project writes it.
+        mode: What to do with a datasource that is there already.
+        tags: Tags of the datasource, beside those that it was given on the server.
+        owner: Name of the user who owns the datasource; "" leaves it to the server.
+        requires_owner: Whether that name was given for Tableau, so that it ought to be known there.
     """
 
     name: str
@@ -44,6 +58,10 @@ class Extract:
     allow_empty: bool = False
     max_row_fall: float | None = None
     options: Mapping[str, ColumnOptions] = field(default_factory=dict)
+    mode: PublishMode = "auto"
+    tags: tuple[str, ...] = ()
+    owner: str = ""
+    requires_owner: bool = False
 
 
 def _text(value: object) -> str | None:
@@ -67,11 +85,24 @@ def _share(value: object) -> str | None:
     return "a number from 0 to 1, such as 0.5; 1 lets every fall through"
 
 
+def _mode(value: object) -> str | None:
+    return None if value in PUBLISH_MODES else f"one of {', '.join(PUBLISH_MODES)}"
+
+
+def _texts(value: object) -> str | None:
+    if isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value):
+        return None
+    return "a list of texts, such as [finance, daily]; [] for none"
+
+
 ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "datasource": _text,
     "description": _text,
     "project": _path,
+    "tags": _texts,
+    "owner": _text,
     "publish": _flag,
+    "mode": _mode,
     "allow_empty": _flag,
     "max_row_fall": _share,
 }
@@ -141,6 +172,10 @@ def _extract(mart: Mart, default_project: str) -> Extract:
         publish=given.get("publish", True),
         allow_empty=given.get("allow_empty", False),
         max_row_fall=given.get("max_row_fall"),
+        mode=given.get("mode", "auto"),
+        tags=tuple(given.get("tags", mart.tags)),
+        owner=given.get("owner", mart.owner),
+        requires_owner="owner" in given,
         options={
             name: options
             for name, options in _column_options(mart)

@@ -61,6 +61,8 @@ class Mart:
         tests: Tests of error severity on this relation.
         columns: The columns that the project describes; it need not describe any.
         yaml: Path of the YAML file that describes it, relative to the dbt project; "" for none.
+        tags: Its tags, those of its folders included.
+        owner: Who owns it: `meta.owner`, or the address or name of its group's owner; "" for none.
     """
 
     unique_id: str
@@ -73,6 +75,8 @@ class Mart:
     tests: tuple[Test, ...]
     columns: tuple[MartColumn, ...] = ()
     yaml: str = ""
+    tags: tuple[str, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,10 +156,22 @@ class Manifest:
                 ),
                 # written as package://path
                 yaml=(node.get("patch_path") or "").rpartition("://")[2],
+                tags=tuple(node.get("tags") or ()),
+                owner=self._owner(node),
             )
             for unique_id, node in self.content["nodes"].items()
             if node["resource_type"] in {"model", "seed", "snapshot"}
         }
+
+    def _owner(self, node: Mapping[str, Any]) -> str:
+        said = (node["config"].get("meta") or {}).get("owner")
+        if isinstance(said, str):
+            return said
+        for group in self.content.get("groups", {}).values():
+            if node.get("group") and group["name"] == node["group"]:
+                owner = group["owner"]
+                return str(owner.get("email") or owner.get("name") or "")
+        return ""
 
     @cached_property
     def _tests(self) -> Mapping[str, tuple[Test, ...]]:

@@ -7,24 +7,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mds_tableau.errors import EmptyExtract, RowsFell
+from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, step_name
 from mds_tableau.files import read_json, write_json
-from mds_tableau.tableau import Published
+from mds_tableau.tableau import Earlier, Published
 
 
 def record_published(
     folder: Path, made: ExtractFile, published: Published, *, target: str, run_id: str
 ) -> None:
     """Write down what the server holds of an extract now: where, how many rows, since when."""
+    rows: int | None = made.rows
+    if published.mode == "append":
+        last = last_published(folder, made.extract)
+        is_next = (
+            last is not None
+            and last.get("id") == published.id
+            and last.get("revision") is not None
+            and published.revision == last["revision"] + 1
+        )
+        rows = last["rows"] + made.rows if is_next and last and last["rows"] else None
     write_json(
         folder / f"{made.extract}.json",
         {
             **asdict(published),
             "extract": made.extract,
             "target": target,
-            "rows": made.rows,
+            "rows": rows,
+            "columns": [[name, str(of_type)] for name, of_type in made.columns],
             "sha256": made.sha256,
             "fingerprint": made.fingerprint,
             "run_id": run_id,
@@ -35,6 +46,44 @@ def record_published(
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
     """Return what was published last of an extract, or None if it never was."""
     return read_json(folder / f"{extract}.json")
+
+
+def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier | None:
+    """Return what is remembered of the last publish of an extract to a server, if anything is.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What is to be published now.
+        target: The server and site that are published to now.
+    """
+    last = last_published(folder, made.extract)
+    if last is None or last.get("target") != target or "columns" not in last:
+        return None
+    columns = {name: str(of_type) for name, of_type in made.columns}
+    return Earlier(last["id"], last["revision"], dict(last["columns"]) == columns)
+
+
+def refuse_repetition(folder: Path, extract: Extract, made: ExtractFile, *, target: str) -> None:
+    """Stop rows that were appended already from being appended once more.
+
+    Args:
+        folder: Where what was published is written down.
+        extract: What would be published.
+        made: Its file.
+        target: The server and site that are published to now.
+
+    Raises:
+        AppendedAlready: The rows are those of the last publish.
+    """
+    last = last_published(folder, extract.name)
+    if extract.mode != "append" or last is None or last.get("target") != target:
+        return
+    if last["fingerprint"] == made.fingerprint:
+        raise AppendedAlready(
+            f"Extract '{extract.name}' is not appended, because it holds the same "
+            f"{made.rows:,} rows that were published {last['published_at']}. Build it with new "
+            f"rows first, for example with --select '*tableau/{extract.name}'."
+        )
 
 
 def still_serves(folder: Path, extract: str, *, target: str) -> str:
@@ -49,8 +98,9 @@ def still_serves(folder: Path, extract: str, *, target: str) -> str:
     if last is None or last.get("target") != target:
         return "nothing is known to have been published there"
     revision = f", revision {last['revision']}" if last.get("revision") else ""
+    rows = "the rows" if last["rows"] is None else f"{last['rows']:,} rows"
     return (
-        f"the server still has {last['rows']:,} rows published {last['published_at']}{revision} "
+        f"the server still has {rows} published {last['published_at']}{revision} "
         f"as '{last['datasource']}' in '{last['project']}'"
     )
 
@@ -66,6 +116,8 @@ def refuse_loss(
 ) -> None:
     """Stop an extract that lost its rows, or too many of them, from being published.
 
+    What is appended to a datasource takes nothing away from it, whatever number of rows it has.
+
     Args:
         folder: Where what was published is written down.
         extract: What would be published.
@@ -78,6 +130,8 @@ def refuse_loss(
         EmptyExtract: It has no rows, and its model does not say that it may be empty.
         RowsFell: It lost more of the rows that were published last than it may.
     """
+    if extract.mode == "append":
+        return
     [mart] = extract.marts
     place = f"under config.meta.tableau of the model ({mart.yaml or mart.file})"
     if rows == 0:

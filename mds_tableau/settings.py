@@ -2,7 +2,7 @@
 
 `TABLEAU_*` says where to publish and as whom, `MDS_*` everything else; a `.env` file in the working
 directory is read first and never overrides what is already set. Nothing else in the package may
-read `os.environ`; opening files or connections does not belong here.
+read `os.environ`; what must hold of the values is in `settings_rules`.
 """
 
 import hashlib
@@ -10,16 +10,13 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mds_tableau.errors import SettingsError
-
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+from mds_tableau.settings_rules import settings_problems
 
 TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -32,8 +29,9 @@ flag and is off in `mds_tableau.hyper`."""
 # dbt writes every debug event to its log file, which takes a tenth of the time of a small project
 _QUIETER_DBT = {"DBT_LOG_LEVEL_FILE": "info"}
 
-# a file below this goes in one request, which the client reads into memory whole
-_SMALL_REQUESTS = {"TSC_FILESIZE_LIMIT_MB": "16"}
+# the client sends a smaller file with the publish itself, which reads it into memory whole, and
+# which cannot be told from one that was sent before: a publish uses an upload up, and so is one
+_EVERY_FILE_IS_UPLOADED = {"TSC_FILESIZE_LIMIT_MB": "0"}
 
 
 def _absolute(path: Path) -> Path:
@@ -71,6 +69,28 @@ class Settings(BaseSettings):
     tableau_connected_app_secret_id: str = Field("", description="Connected app: secret id.")
     tableau_connected_app_secret_value: SecretStr = Field(
         SecretStr(""), description="Connected app: secret value."
+    )
+
+    tableau_ca_bundle: AbsolutePath | None = Field(
+        None, description="Certificate authorities to trust: a PEM file, or a folder of them."
+    )
+    tableau_proxy: SecretStr = Field(
+        SecretStr(""), description="URL of the proxy to the server; none: HTTPS_PROXY."
+    )
+    tableau_client_certificate: AbsolutePath | None = Field(
+        None, description="PEM file with the certificate that the server asks of its clients."
+    )
+    tableau_client_key: AbsolutePath | None = Field(
+        None, description="PEM file with its key, unless the certificate's file holds it too."
+    )
+    mds_connect_timeout: float = Field(
+        15, gt=0, description="Seconds that a connection to the server may take to open."
+    )
+    mds_read_timeout: float = Field(
+        300, gt=0, description="Seconds that the server may stay silent within an answer."
+    )
+    mds_publish_timeout: float = Field(
+        3600, gt=0, description="Seconds that one publish may take, with all that is tried in it."
     )
 
     mds_data_dir: AbsolutePath = Field(
@@ -154,7 +174,7 @@ class Settings(BaseSettings):
         """
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
-        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_SMALL_REQUESTS}.items():
+        for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_EVERY_FILE_IS_UPLOADED}.items():
             os.environ.setdefault(name, value)
 
 
@@ -209,7 +229,7 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
         # the rest is checked as if these were not set, so that everything is reported at once
         names = {str(detail["loc"][0]) for detail in details}
         settings = Settings(**{name: Settings.model_fields[name].default for name in names})
-    problems += [*_server_problems(settings), *_sign_in_problems(settings), *_misc(settings)]
+    problems += settings_problems(settings)
     if problems:
         raise SettingsError(_report(problems))
     return settings
@@ -228,93 +248,3 @@ def _report(problems: list[str]) -> str:
             *map("- {}".format, problems),
         ]
     )
-
-
-def _server_problems(settings: Settings) -> list[str]:
-    url = settings.tableau_server
-    if not url:
-        given = [
-            name.upper()
-            for name in Settings.model_fields
-            if name.startswith("tableau_")
-            and name != "tableau_project"
-            and name in settings.model_fields_set
-        ]
-        if given:
-            return [
-                f"TABLEAU_SERVER is missing, but {_listed(given)} is set. Set TABLEAU_SERVER to "
-                "the server's URL, or unset the others to publish to the local sandbox."
-            ]
-        return []
-    if "@" in url:
-        return ["TABLEAU_SERVER holds a user name or password; give them as settings of their own."]
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # reading it checks it
-    except ValueError as error:
-        return [f"TABLEAU_SERVER is {url!r}, which is not a URL: {error}."]
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return [f"TABLEAU_SERVER is {url!r}; it must be a URL such as https://tableau.example.com."]
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        return [
-            f"TABLEAU_SERVER is {url!r}; credentials are never sent over plain http except to this "
-            "machine. Use https://."
-        ]
-    return []
-
-
-def _sign_in_problems(settings: Settings) -> list[str]:
-    if settings.uses_sandbox:
-        return []
-    token = {
-        "TABLEAU_TOKEN_NAME": settings.tableau_token_name,
-        "TABLEAU_TOKEN_VALUE": settings.tableau_token_value.get_secret_value(),
-    }
-    app = {
-        "TABLEAU_CONNECTED_APP_CLIENT_ID": settings.tableau_connected_app_client_id,
-        "TABLEAU_CONNECTED_APP_SECRET_ID": settings.tableau_connected_app_secret_id,
-        "TABLEAU_CONNECTED_APP_SECRET_VALUE": (
-            settings.tableau_connected_app_secret_value.get_secret_value()
-        ),
-    }
-    user = {"TABLEAU_USERNAME": settings.tableau_username}
-    password = {"TABLEAU_PASSWORD": settings.tableau_password.get_secret_value()}
-    # a connected app acts for a user, so the user name belongs to whichever way is begun
-    ways = [token, {**app, **user}, {**user, **password}]
-    begun = [
-        way for way, marks in zip(ways, (token, app, password), strict=True) if any(marks.values())
-    ]
-    if not begun and any(user.values()):
-        begun = [ways[2]]
-    if not begun:
-        return [
-            "TABLEAU_SERVER is set, but no way to sign in. Set TABLEAU_TOKEN_NAME and "
-            "TABLEAU_TOKEN_VALUE, or TABLEAU_USERNAME and TABLEAU_PASSWORD, or the three "
-            "TABLEAU_CONNECTED_APP_* variables and TABLEAU_USERNAME."
-        ]
-    if len(begun) > 1:
-        given = [name for way in begun for name, value in way.items() if value]
-        return [
-            f"More than one way to sign in is configured ({_listed(sorted(set(given)))}). "
-            "Keep one: a token, a user with password, or a connected app."
-        ]
-    missing = [name for name, value in begun[0].items() if not value]
-    given = [name for name, value in begun[0].items() if value]
-    if missing:
-        return [f"{_listed(missing)} is missing; {_listed(given)} is set and needs it."]
-    return []
-
-
-def _misc(settings: Settings) -> list[str]:
-    try:
-        ZoneInfo(settings.mds_timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [
-            f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
-            "Europe/London."
-        ]
-    return []
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)

@@ -19,6 +19,7 @@ from mds_tableau.settings import (
     dbt_environment_digest,
     load_settings,
 )
+from tests.certificates import self_signed
 
 SERVER = "https://tableau.example.com"
 TOKEN = ("TABLEAU_TOKEN_NAME", "TABLEAU_TOKEN_VALUE")
@@ -29,6 +30,7 @@ APP = (
     "TABLEAU_CONNECTED_APP_SECRET_VALUE",
 )
 SECRETS = (
+    "TABLEAU_PROXY",
     "TABLEAU_TOKEN_VALUE",
     "TABLEAU_PASSWORD",
     "TABLEAU_CONNECTED_APP_SECRET_VALUE",
@@ -287,6 +289,32 @@ def test_rules_for_publishing() -> None:
     assert load(MDS_MAX_ROW_FALL="0").mds_max_row_fall == 0
 
 
+def test_files_of_the_route_are_looked_at(tmp_path: Path) -> None:
+    """What is missing, no certificate, or no pair is told with its setting before anything runs."""
+    signed_in = {"TABLEAU_SERVER": SERVER, **dict.fromkeys(TOKEN, "x")}
+    certificate, key = map(str, self_signed(tmp_path))
+    (tmp_path / "other").mkdir()
+    other = str(self_signed(tmp_path / "other")[1])
+    good = {
+        "TABLEAU_CA_BUNDLE": certificate,
+        "TABLEAU_CLIENT_CERTIFICATE": certificate,
+        "TABLEAU_CLIENT_KEY": key,
+        "TABLEAU_PROXY": "http://ada:hidden@proxy.example.com:8080",
+    }
+    assert load(**signed_in, **good).tableau_ca_bundle == Path(certificate)
+    for wrong, said in (
+        ({"TABLEAU_CA_BUNDLE": str(tmp_path / "gone.pem")}, "TABLEAU_CA_BUNDLE is .*is nothing"),
+        ({"TABLEAU_CA_BUNDLE": key}, "TABLEAU_CA_BUNDLE is .*holds no certificate in PEM"),
+        ({"TABLEAU_CLIENT_KEY": other}, "TABLEAU_CLIENT_KEY cannot be used together"),
+        ({"TABLEAU_CLIENT_CERTIFICATE": ""}, "TABLEAU_CLIENT_CERTIFICATE is missing"),
+        ({"TABLEAU_PROXY": "socks5://hidden:1080"}, "TABLEAU_PROXY must be a URL such as http:"),
+        ({"TABLEAU_PROXY": "http://ada:hid:den@[x"}, "TABLEAU_PROXY must be a URL such as http:"),
+    ):
+        [line] = problems(**signed_in, **{**good, **wrong})
+        assert re.search(said, line)
+        assert "hid" not in line
+
+
 def test_all_problems_are_told_together() -> None:
     """One error has every problem of server, credentials and other settings."""
     found = problems(TABLEAU_SERVER="http://far", TABLEAU_TOKEN_NAME="x", MDS_TIMEZONE="Mars")
@@ -442,7 +470,7 @@ def test_every_field_says_what_it_is() -> None:
         assert re.fullmatch(r"\S.*\.", field.description or ""), name
 
 
-TOOLS = {"DAGSTER_HOME", "REQUESTS_CA_BUNDLE", *TELEMETRY_OFF}
+TOOLS = {"DAGSTER_HOME", *TELEMETRY_OFF}
 """Variables that we do not read ourselves, but that a user may want to know."""
 
 

@@ -103,6 +103,7 @@ def published_metadata(published: Published, made: ExtractFile, mart: Mart) -> M
         "datasource_id": published.id,
         "url": dg.MetadataValue.url(published.url),
         "revision": str(published.revision or "not told"),
+        "mode": published.mode,
         "library": f"tableauserverclient {installed_version('tableauserverclient')}",
     }
 

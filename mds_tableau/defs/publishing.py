@@ -17,7 +17,13 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
-from mds_tableau.published import record_published, refuse_loss
+from mds_tableau.published import (
+    earlier_publish,
+    record_published,
+    refuse_loss,
+    refuse_repetition,
+)
+from mds_tableau.tableau import About
 
 _AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
 """So that what is uploaded in the background has the time of the conversions that follow."""
@@ -70,11 +76,16 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 max_row_fall=folders.max_row_fall,
                 allow_row_fall=config.allow_row_fall,
             )
+            refuse_repetition(folders.published, extract, made, target=folders.target)
             published = tableau.publish(
                 made.path,
                 datasource=extract.datasource,
                 project=extract.project,
-                description=extract.description,
+                about=About(
+                    extract.description, extract.tags, extract.owner, extract.requires_owner
+                ),
+                mode=extract.mode,
+                earlier=earlier_publish(folders.published, made, target=folders.target),
             )
             record_published(
                 folders.published,
@@ -85,7 +96,8 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             )
         context.log.info(
             f"Published {made.rows:,} rows as '{published.datasource}' to '{published.project}' on "
-            f"{published.server} in {published.seconds:.2f} seconds: {published.url}"
+            f"{published.server} in {published.seconds:.2f} seconds ({published.mode}): "
+            f"{published.url}"
         )
         return dg.MaterializeResult(
             metadata=published_metadata(published, made, mart),

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 from dagster import InitResourceContext
@@ -15,14 +16,19 @@ from pydantic import Field, PrivateAttr
 
 from mds_tableau.errors import MdsTableauError
 from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import PublishMode
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
+    About,
     ConnectedApp,
     Credentials,
+    Earlier,
     Password,
+    Patience,
     Published,
+    Route,
     Session,
     Token,
     Uploads,
@@ -31,6 +37,8 @@ from mds_tableau.tableau import (
     uploading,
 )
 from mds_tableau.verify import Level
+
+_PATHS: Final = ("ca_bundle", "client_certificate", "client_key")
 
 
 class _RunScoped(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -87,6 +95,13 @@ class TableauServer(_RunScoped):
     connected_app_client_id: str = Field("", description="Connected app: client id.")
     connected_app_secret_id: str = Field("", description="Connected app: secret id.")
     connected_app_secret_value: str = Field("", description="Connected app: secret.", repr=False)
+    proxy: str = Field("", description="URL of the proxy to the server.", repr=False)
+    ca_bundle: str = Field("", description="PEM file or folder of authorities to trust.")
+    client_certificate: str = Field("", description="PEM file of a certificate of our own.")
+    client_key: str = Field("", description="PEM file of its key, where it is apart.")
+    connect_timeout: float = Field(15, description="Seconds that a connection may take to open.")
+    read_timeout: float = Field(300, description="Seconds that the server may stay silent.")
+    publish_timeout: float = Field(3600, description="Seconds that one publish may take.")
     sandbox_dir: str = Field("data/sandbox", description="Folder of the local sandbox.")
     sandbox_url: str = Field(
         "http://127.0.0.1:8850", description="Where `mds-tableau sandbox` shows that folder."
@@ -103,18 +118,19 @@ class TableauServer(_RunScoped):
     @classmethod
     def from_settings(cls, settings: Settings) -> "TableauServer":
         """Return the resource with a `dagster.EnvVar` for each variable that is set."""
-        names = [
-            name.removeprefix("tableau_")
-            for name in Settings.model_fields
-            if name.startswith("tableau_") and name != "tableau_project"
-        ]
         given = {
             name: dg.EnvVar(f"TABLEAU_{name.upper()}")
-            for name in names
-            if f"tableau_{name}" in settings.model_fields_set
+            for name in cls.model_fields
+            if f"tableau_{name}" in settings.model_fields_set and name not in _PATHS
         }
+        # relative to the folder that the settings were read in, which a run need not start in
+        paths = {name: getattr(settings, f"tableau_{name}") for name in _PATHS}
         return cls(
             **given,
+            **{name: str(path) for name, path in paths.items() if path is not None},
+            connect_timeout=settings.mds_connect_timeout,
+            read_timeout=settings.mds_read_timeout,
+            publish_timeout=settings.mds_publish_timeout,
             sandbox_dir=str(settings.mds_data_dir / "sandbox"),
             sandbox_url=f"http://127.0.0.1:{settings.mds_sandbox_port}",
             sandbox_projects=settings.sandbox_projects,
@@ -136,7 +152,15 @@ class TableauServer(_RunScoped):
                 server, credentials = self.server, self._credentials()
             else:
                 server, credentials = self._start_sandbox()
-            self._session = self._stack().enter_context(sign_in(server, self.site, credentials))
+            patience = Patience(
+                connect_seconds=self.connect_timeout,
+                read_seconds=self.read_timeout,
+                publish_seconds=self.publish_timeout,
+            )
+            route = Route(self.ca_bundle, self.proxy, self.client_certificate, self.client_key)
+            self._session = self._stack().enter_context(
+                sign_in(server, self.site, credentials, patience, route)
+            )
         return self._session
 
     def begin(self, path: Path) -> None:
@@ -166,18 +190,16 @@ class TableauServer(_RunScoped):
         return self._uploads
 
     def publish(
-        self, path: Path, *, datasource: str, project: str, description: str = ""
+        self,
+        path: Path,
+        *,
+        datasource: str,
+        project: str,
+        about: About,
+        mode: PublishMode,
+        earlier: Earlier | None,
     ) -> Published:
-        """Publish a `.hyper` as a datasource, in place of the one of that name in that project.
-
-        Args:
-            path: The `.hyper`.
-            datasource: Name of the datasource.
-            project: Path of the project, such as `Retail/Daily`, or its LUID.
-            description: Description of the datasource; "" leaves the one that it has.
-
-        Returns:
-            Id, URL, revision and more of what the server holds now.
+        """Publish a `.hyper`, as `mds_tableau.tableau.publish` says.
 
         Raises:
             MdsTableauError: As `mds_tableau.tableau.publish` and `session` say.
@@ -187,7 +209,9 @@ class TableauServer(_RunScoped):
             path,
             datasource=datasource,
             project=project,
-            description=description,
+            about=about,
+            mode=mode,
+            earlier=earlier,
             uploads=self.uploads,
             create_project=self.create_projects,
         )

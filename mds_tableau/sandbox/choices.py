@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-RESETTABLE = frozenset({"tags", "certification", "owner"})
+RESETTABLE = frozenset({"tags", "certification", "owner", "connections"})
 OUTCOMES = frozenset({"fail", "succeed"})
 OPPOSITES = frozenset({"refuse", "change"})
 
@@ -26,7 +26,12 @@ class Choices:
         True, "Whether Overwrite without a description erases the one that is there."
     )
     overwrite_resets: tuple[str, ...] = _choice(
-        (), "What Overwrite takes away, of `tags`, `certification` (with its note) and `owner`."
+        (),
+        "What Overwrite takes away, of `tags`, `certification` (with its note), `owner` and"
+        " `connections` (what was set for them).",
+    )
+    offers_replace: bool = _choice(
+        True, "Whether Replace is known; otherwise it is a publish without the overwrite flag."
     )
     replace_creates: bool = _choice(
         True, "Whether Replace makes a data source that is not there; otherwise 404004."

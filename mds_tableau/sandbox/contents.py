@@ -155,6 +155,8 @@ def _overwrite(
         )
     if "owner" in choices.overwrite_resets:
         db.execute("UPDATE datasources SET owner_id = ? WHERE id = ?", (user_id, datasource_id))
+    if "connections" in choices.overwrite_resets:
+        db.execute("DELETE FROM connections WHERE datasource_id = ?", (datasource_id,))
     if item.description is not None or choices.overwrite_erases_description:
         db.execute(
             "UPDATE datasources SET description = ? WHERE id = ?", (item.description, datasource_id)

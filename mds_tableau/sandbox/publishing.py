@@ -107,8 +107,11 @@ def _publish_later(call: Call, item: Item, content: Path) -> Response:
 def _mode(call: Call) -> str:
     """Returns what becomes of an existing data source."""
     # `createnew` is TSC's word for none of the others; it must be a boolean all the same.
+    unknown = (
+        {"createnew"} if call.store.config.choices.offers_replace else {"createnew", "replace"}
+    )
     given = [mode for mode in contents.MODES if call.flag(mode)]
-    modes = [mode for mode in given if mode != "createnew"]
+    modes = [mode for mode in given if mode not in unknown]
     if len(modes) > 1:
         raise ApiError(
             400055, f"The {modes[0]} and {modes[1]} parameters cannot both be set to true."

@@ -5,17 +5,23 @@ real or the sandbox. Making extracts and knowing Dagster do not belong here.
 """
 
 from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
+from mds_tableau.tableau.keeping import About
+from mds_tableau.tableau.modes import Earlier
 from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.publish import Published, publish
+from mds_tableau.tableau.route import Route
 from mds_tableau.tableau.session import Session, sign_in
 from mds_tableau.tableau.uploads import Uploads, uploading
 
 __all__ = [
+    "About",
     "ConnectedApp",
     "Credentials",
+    "Earlier",
     "Password",
     "Patience",
     "Published",
+    "Route",
     "Session",
     "Token",
     "Uploads",

@@ -124,12 +124,12 @@ def _no_answer(
     if isinstance(error, requests.exceptions.SSLError):
         return ConnectionBlocked(
             f"{doing} failed: the certificate of {server} is not trusted. If your company has its "
-            "own certificate authority, set REQUESTS_CA_BUNDLE to its file."
+            "own certificate authority, set TABLEAU_CA_BUNDLE to its file."
         )
     if isinstance(error, requests.exceptions.ProxyError):
         return ConnectionBlocked(
-            f"{doing} failed: the proxy does not let through to {server}. Check HTTPS_PROXY and "
-            "NO_PROXY."
+            f"{doing} failed: the proxy does not let through to {server}. Check "
+            "TABLEAU_PROXY, or else HTTPS_PROXY and NO_PROXY."
         )
     if isinstance(error, requests.exceptions.Timeout):
         return TimedOut(f"{doing} failed: {server} did not answer in time.")

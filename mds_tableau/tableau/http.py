@@ -5,8 +5,8 @@ repeated, whatever it is; a GET is repeated after everything that a later one ma
 is doubtful, and is judged by who knows what it was for. The repeating itself is urllib3's.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -14,8 +14,9 @@ from typing_extensions import Self
 from urllib3.exceptions import SSLError
 from urllib3.util.retry import Retry
 
-from mds_tableau.errors import ServerUnreachable
+from mds_tableau.errors import ConnectionBlocked, ServerUnreachable
 from mds_tableau.tableau.patience import Patience
+from mds_tableau.tableau.route import is_loopback
 
 _NOT_ARRIVED: Final = 429
 _PASSING: Final = frozenset({500, 502, 503, 504})
@@ -72,9 +73,11 @@ class HttpSession(requests.Session):
         """Make a request as requests does, and keep its status.
 
         Raises:
+            ConnectionBlocked: It would go over plain http to another machine.
             ServerUnreachable: A page is the answer, in which the client would see an empty list.
         """
         self.last_status = 0
+        _refuse_plain(str(args[1] if len(args) > 1 else kwargs["url"]))
         response = super().request(*args, **kwargs)
         self.last_status = response.status_code
         if response.ok and "html" in response.headers.get("Content-Type", "").casefold():
@@ -86,6 +89,31 @@ class HttpSession(requests.Session):
         return response
 
 
-def session_factory(patience: Patience) -> Callable[[], HttpSession]:
-    """Return what makes a session for each thread of the client."""
-    return lambda: HttpSession(patience)
+def _refuse_plain(url: str) -> None:
+    # the client follows redirects itself, and takes the session's token along
+    if urlsplit(url).scheme == "http" and not is_loopback(url):
+        raise ConnectionBlocked(
+            f"{url.partition('?')[0]} is asked for over plain http, which would show the session "
+            "to everybody on the way. Set TABLEAU_SERVER to the https:// address that the server "
+            "has; if it has, something redirects from there to http, which its administrator can "
+            "change."
+        )
+
+
+class HttpSessions:
+    """Makes a session for each thread of the client, and closes them all in the end."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._made: list[HttpSession] = []
+
+    def __call__(self) -> HttpSession:
+        """Make one more."""
+        made = HttpSession(self._patience)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close the connections of all that were made."""
+        for session in self._made:
+            session.close()

@@ -17,11 +17,12 @@ import requests
 import tableauserverclient as TSC  # noqa: N812
 from filelock import FileLock, Timeout
 
-from mds_tableau.errors import ServerUnreachable, SessionEnded, SignInError
+from mds_tableau.errors import ServerUnreachable, SessionEnded, SignInError, TokenInUse
 from mds_tableau.tableau.credentials import Credentials, Token
 from mds_tableau.tableau.failures import translated
-from mds_tableau.tableau.http import HttpSession, session_factory
+from mds_tableau.tableau.http import HttpSession, HttpSessions
 from mds_tableau.tableau.patience import Patience
+from mds_tableau.tableau.route import Route
 
 _LOWEST_API: Final = (3, 0)
 """Tableau 2018.1. The client stays at 2.4, silently, when it cannot learn the server's version."""
@@ -58,21 +59,24 @@ class Session:
         patience: How long the server is waited for.
         known_projects: The projects as they were last listed; empty before.
         known_datasources: LUIDs by project and folded name, as they were last listed.
+        known_users: LUIDs by folded name, as they were last listed; empty before.
     """
 
     def __init__(
-        self, server: str, site: str, credentials: Credentials, patience: Patience
+        self, server: str, site: str, credentials: Credentials, patience: Patience, route: Route
     ) -> None:
         self.server = server
         self.site = site
         self.patience = patience
         self.known_projects: list[Project] = []
         self.known_datasources: dict[tuple[str, str], str] = {}
+        self.known_users: dict[str, str] = {}
+        self._http = HttpSessions(patience)
         self.client = TSC.Server(
             server,
             use_server_version=True,
-            http_options={"timeout": patience.timeout},
-            session_factory=session_factory(patience),
+            http_options={"timeout": patience.timeout, **route.options(server)},
+            session_factory=self._http,
         )
         self._credentials = credentials
         self._lock = threading.Lock()
@@ -177,6 +181,10 @@ class Session:
         except Exception as error:  # noqa: BLE001  # the client raises anything on a strange answer
             _log.warning("The session could not be signed out: %s", type(error).__name__)
 
+    def close(self) -> None:
+        """Close the connections, of all threads."""
+        self._http.close()
+
     @property
     def token(self) -> str | None:
         """What tells one session from the next; never to be shown."""
@@ -188,29 +196,44 @@ class Session:
 
 @contextmanager
 def sign_in(
-    server: str, site: str, credentials: Credentials, patience: Patience | None = None
+    server: str,
+    site: str,
+    credentials: Credentials,
+    patience: Patience | None = None,
+    route: Route | None = None,
 ) -> Iterator[Session]:
     """Sign in, yield the session, and sign out whatever happened within.
 
     A personal access token has one session at a time, and a second sign-in ends the first: other
     processes of this user on this machine wait for their turn.
 
+    Args:
+        server: URL of the server.
+        site: Content URL of the site, "" for the default one.
+        credentials: As whom to sign in.
+        patience: How long the server is waited for.
+        route: How it is reached; by default as the environment says.
+
     Raises:
         SignInError: The server refuses the credentials or the site.
         ServerUnreachable: It does not answer, or what answers is not Tableau Server.
+        ConnectionBlocked: A certificate or a proxy is in the way.
+        TokenInUse: Another process had the token for longer than a publish may take.
     """
     server = server.rstrip("/")
+    patience = patience or Patience()
     with ExitStack() as stack:
         if isinstance(credentials, Token):
-            stack.enter_context(_turn(server, credentials))
-        session = Session(server, site, credentials, patience or Patience())
+            stack.enter_context(_turn(server, credentials, patience.publish_seconds))
+        session = Session(server, site, credentials, patience, route or Route())
+        stack.callback(session.close)
         session.sign_in()
         stack.callback(session.sign_out)
         yield session
 
 
 @contextmanager
-def _turn(server: str, token: Token) -> Iterator[None]:
+def _turn(server: str, token: Token, seconds: float) -> Iterator[None]:
     digest = hashlib.sha256(f"{server}\0{token.name}\0{token.value}".encode()).hexdigest()
     folder = platformdirs.user_cache_path("mds_tableau") / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +243,14 @@ def _turn(server: str, token: Token) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         _log.warning("Another process is signed in with %s; waiting for it to end.", token)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout as error:
+            raise TokenInUse(
+                f"Another process of this user is signed in with {token} since more than "
+                f"{seconds:,.0f} seconds. A token has one session at a time: let that process end, "
+                "or give this one a token of its own."
+            ) from error
     try:
         yield
     finally:

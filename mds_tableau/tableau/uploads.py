@@ -74,8 +74,16 @@ class Uploads(Fileuploads):
             MdsTableauError: It could not be sent; says how often it was tried.
         """
         path = Path(file)
-        begun = self._begun.pop(path.absolute(), None)
+        begun = self._begun.get(path.absolute())
         return begun.result() if begun is not None else self._persist(path)
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is uploaded, or is being so, and was not published yet."""
+        return path.absolute() in self._begun
+
+    def forget(self, path: Path) -> None:
+        """Upload a file anew when it is needed again: the server has used the upload up."""
+        self._begun.pop(path.absolute(), None)
 
     def _persist(self, path: Path) -> str:
         chunk_bytes = self._chunk_bytes

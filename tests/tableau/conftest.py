@@ -1,5 +1,6 @@
 """A running sandbox and a small extract for the tests of the publisher."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,3 +45,11 @@ def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute("CREATE TABLE t AS SELECT range AS id FROM range(1000)")
         version = export_mart(connection, MartExport("t", "t", "t.sql"), folder / "parquet")
         return hyper.convert(version, extract="t", folder=folder).path
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port of this machine where nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])

@@ -20,7 +20,7 @@ from mds_tableau.errors import ExtractRefused, MdsTableauError, NotPermitted, Tr
 from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
-from mds_tableau.tableau import Password, Patience, publish, sign_in, uploading
+from mds_tableau.tableau import About, Password, Patience, publish, sign_in, uploading
 from tests.fault_cases import ARRIVED, CASE_PROPERTY, CASES_PROPERTY, REFUSED
 
 USER = Password("ada", "a-password")
@@ -197,7 +197,7 @@ def _publish(server: Sandbox, path: Path) -> None:
         uploading(session, chunk_bytes=CHUNK) as uploads,
     ):
         publish(
-            session, path, datasource="Sales", project="Default", description="d", uploads=uploads
+            session, path, datasource="Sales", project="Default", about=About("d"), uploads=uploads
         )
 
 

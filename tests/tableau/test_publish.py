@@ -8,7 +8,7 @@ import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ExtractRefused, ProjectNotFound
 from mds_tableau.sandbox import Sandbox
-from mds_tableau.tableau import Password, Session, projects, publish, sign_in
+from mds_tableau.tableau import About, Password, Session, projects, publish, sign_in
 from mds_tableau.tableau.projects import find_project
 
 
@@ -38,7 +38,7 @@ def test_published_bytes_are_the_extract(
         # the client decides by size; 0 MB makes every file a large one
         monkeypatch.setenv("TSC_FILESIZE_LIMIT_MB", "0")
         monkeypatch.setenv("TSC_CHUNK_SIZE_MB", "1")
-    published = publish(session, extract, datasource="Sales", project="default", description="d")
+    published = publish(session, extract, datasource="Sales", project="default", about=About("d"))
     assert _held(session, published.id, tmp_path) == extract.read_bytes()
     item = session.client.datasources.get_by_id(published.id)
     assert (item.name, item.project_name, item.description) == ("Sales", "Default", "d")
@@ -50,8 +50,7 @@ def test_published_bytes_are_the_extract(
 def test_second_publish_overwrites_the_first(session: Session, extract: Path) -> None:
     """Publishing again keeps the id and makes the next revision, and no second datasource."""
     first, second = (
-        publish(session, extract, datasource="Sales", project="Default", description="")
-        for _ in range(2)
+        publish(session, extract, datasource="Sales", project="Default") for _ in range(2)
     )
     assert second.id == first.id
     assert (first.revision, second.revision) == (1, 2)
@@ -64,7 +63,7 @@ def test_same_name_in_two_projects_is_two_datasources(session: Session, extract:
     retail = _project(session, "Retail")
     _project(session, "Daily", retail)
     ids = {
-        publish(session, extract, datasource="Sales", project=path, description="").id
+        publish(session, extract, datasource="Sales", project=path).id
         for path in ("Retail", "Retail/Daily")
     }
     assert len(ids) == 2
@@ -90,7 +89,7 @@ def test_missing_project_lists_near_ones(session: Session, extract: Path) -> Non
     """A path that is not there is an error with the near paths, and nothing is published."""
     _project(session, "Daily", _project(session, "Retail"))
     with pytest.raises(ProjectNotFound, match=r"no project 'Retial/Daily'.*'Retail/Daily'.*Create"):
-        publish(session, extract, datasource="Sales", project="Retial/Daily", description="")
+        publish(session, extract, datasource="Sales", project="Retial/Daily")
     assert session.client.datasources.get()[0] == []
 
 
@@ -98,11 +97,11 @@ def test_refused_extract_keeps_the_one_before(
     session: Session, extract: Path, tmp_path: Path
 ) -> None:
     """A file that the server does not take is an error with its code; the old bytes stay."""
-    published = publish(session, extract, datasource="Sales", project="Default", description="")
+    published = publish(session, extract, datasource="Sales", project="Default")
     broken = tmp_path / "broken.hyper"
     broken.write_bytes(b"not an extract" * 100)
     with pytest.raises(ExtractRefused, match=r"Publishing 'Sales' to 'Default' failed: "):
-        publish(session, broken, datasource="Sales", project="Default", description="")
+        publish(session, broken, datasource="Sales", project="Default")
     assert _held(session, published.id, tmp_path) == extract.read_bytes()
 
 
@@ -124,7 +123,6 @@ def test_missing_project_is_created_when_that_is_asked_for(session: Session, ext
             extract,
             datasource="Sales",
             project="default/Retail/ Daily",
-            description="",
             create_project=True,
         )
         assert published.project.casefold() == "default/retail/daily"

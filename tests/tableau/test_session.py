@@ -1,7 +1,5 @@
 """Signing in and out, with the real client against a running sandbox."""
 
-import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -88,7 +86,7 @@ def test_page_of_somebody_else_is_not_taken_for_tableau(web_page: str) -> None:
 def test_untrusted_certificate_says_what_to_set(tls_server: str) -> None:
     """A certificate that is not trusted is refused, with the setting for an own authority."""
     with (
-        pytest.raises(ConnectionBlocked, match=r"not trusted.*REQUESTS_CA_BUNDLE"),
+        pytest.raises(ConnectionBlocked, match=r"not trusted.*TABLEAU_CA_BUNDLE"),
         sign_in(tls_server, "", TOKEN),
     ):
         pass
@@ -102,14 +100,6 @@ def test_token_of_a_connected_app_is_short_lived_and_narrow() -> None:
     assert "tableau:datasources:create" in claims["scp"]
     assert not [scope for scope in claims["scp"] if "delete" in scope or "*" in scope]
     assert jwt.get_unverified_header(auth.jwt)["kid"] == APP[1]
-
-
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    """A port of this machine where nobody listens, and that nobody else gets meanwhile."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield int(taken.getsockname()[1])
 
 
 class _Page(BaseHTTPRequestHandler):

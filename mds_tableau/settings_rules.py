@@ -1,0 +1,179 @@
+"""What must hold of the settings together, beyond the form of each one.
+
+Every rule says what was seen, what is allowed and what to do, and never shows a secret. Reading the
+settings belongs to `settings`.
+"""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from mds_tableau.settings import Settings
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def settings_problems(settings: "Settings") -> list[str]:
+    """Return what is wrong with the settings, one sentence or two for each problem."""
+    return [
+        *_server_problems(settings),
+        *_sign_in_problems(settings),
+        *_route_problems(settings),
+        *_misc(settings),
+    ]
+
+
+def _server_problems(settings: "Settings") -> list[str]:
+    url = settings.tableau_server
+    if not url:
+        given = [
+            name.upper()
+            for name in type(settings).model_fields
+            if name.startswith("tableau_")
+            and name != "tableau_project"
+            and name in settings.model_fields_set
+        ]
+        if given:
+            return [
+                f"TABLEAU_SERVER is missing, but {_listed(given)} is set. Set TABLEAU_SERVER to "
+                "the server's URL, or unset the others to publish to the local sandbox."
+            ]
+        return []
+    if "@" in url:
+        return ["TABLEAU_SERVER holds a user name or password; give them as settings of their own."]
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # reading it checks it
+    except ValueError as error:
+        return [f"TABLEAU_SERVER is {url!r}, which is not a URL: {error}."]
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return [f"TABLEAU_SERVER is {url!r}; it must be a URL such as https://tableau.example.com."]
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        return [
+            f"TABLEAU_SERVER is {url!r}; credentials are never sent over plain http except to this "
+            "machine. Use https://."
+        ]
+    return []
+
+
+def _sign_in_problems(settings: "Settings") -> list[str]:
+    if settings.uses_sandbox:
+        return []
+    token = {
+        "TABLEAU_TOKEN_NAME": settings.tableau_token_name,
+        "TABLEAU_TOKEN_VALUE": settings.tableau_token_value.get_secret_value(),
+    }
+    app = {
+        "TABLEAU_CONNECTED_APP_CLIENT_ID": settings.tableau_connected_app_client_id,
+        "TABLEAU_CONNECTED_APP_SECRET_ID": settings.tableau_connected_app_secret_id,
+        "TABLEAU_CONNECTED_APP_SECRET_VALUE": (
+            settings.tableau_connected_app_secret_value.get_secret_value()
+        ),
+    }
+    user = {"TABLEAU_USERNAME": settings.tableau_username}
+    password = {"TABLEAU_PASSWORD": settings.tableau_password.get_secret_value()}
+    # a connected app acts for a user, so the user name belongs to whichever way is begun
+    ways = [token, {**app, **user}, {**user, **password}]
+    begun = [
+        way for way, marks in zip(ways, (token, app, password), strict=True) if any(marks.values())
+    ]
+    if not begun and any(user.values()):
+        begun = [ways[2]]
+    if not begun:
+        return [
+            "TABLEAU_SERVER is set, but no way to sign in. Set TABLEAU_TOKEN_NAME and "
+            "TABLEAU_TOKEN_VALUE, or TABLEAU_USERNAME and TABLEAU_PASSWORD, or the three "
+            "TABLEAU_CONNECTED_APP_* variables and TABLEAU_USERNAME."
+        ]
+    if len(begun) > 1:
+        given = [name for way in begun for name, value in way.items() if value]
+        return [
+            f"More than one way to sign in is configured ({_listed(sorted(set(given)))}). "
+            "Keep one: a token, a user with password, or a connected app."
+        ]
+    missing = [name for name, value in begun[0].items() if not value]
+    given = [name for name, value in begun[0].items() if value]
+    if missing:
+        return [f"{_listed(missing)} is missing; {_listed(given)} is set and needs it."]
+    return []
+
+
+def _route_problems(settings: "Settings") -> Iterator[str]:
+    yield from _proxy_problems(settings.tableau_proxy.get_secret_value())
+    bundle = settings.tableau_ca_bundle
+    certificate, key = settings.tableau_client_certificate, settings.tableau_client_key
+    missing = [
+        f"{name} is {str(path)!r}, and there is nothing. Set it to a PEM file."
+        for name, path in (
+            ("TABLEAU_CA_BUNDLE", bundle),
+            ("TABLEAU_CLIENT_CERTIFICATE", certificate),
+            ("TABLEAU_CLIENT_KEY", key),
+        )
+        if path is not None and not path.exists()
+    ]
+    yield from missing
+    if key is not None and certificate is None:
+        yield "TABLEAU_CLIENT_CERTIFICATE is missing; TABLEAU_CLIENT_KEY is set and needs it."
+    if missing:
+        return
+    if bundle is not None and bundle.is_file() and not _holds_authorities(bundle):
+        yield (
+            f"TABLEAU_CA_BUNDLE is {str(bundle)!r}, which holds no certificate in PEM form "
+            "(-----BEGIN CERTIFICATE-----). Ask for your company's authority in that form."
+        )
+    if certificate is not None and not _is_usable(certificate, key):
+        yield (
+            f"TABLEAU_CLIENT_CERTIFICATE ({str(certificate)!r}) and "
+            f"{'TABLEAU_CLIENT_KEY' if key else 'the key in it'} cannot be used together: both "
+            "must be in PEM form, belong to each other, and the key must have no passphrase."
+        )
+
+
+def _proxy_problems(proxy: str) -> Iterator[str]:
+    # it may hold a password, so it is not shown
+    if not proxy:
+        return
+    try:
+        parts = urlsplit(proxy)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        yield "TABLEAU_PROXY must be a URL such as http://proxy.example.com:8080."
+
+
+def _holds_authorities(bundle: Path) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=bundle)
+    except (ssl.SSLError, OSError):
+        return False
+    return bool(context.cert_store_stats()["x509"])
+
+
+def _is_usable(certificate: Path, key: Path | None) -> bool:
+    try:
+        # without a password given, OpenSSL would ask for one on the terminal and wait
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError):
+        return False
+    return True
+
+
+def _misc(settings: "Settings") -> list[str]:
+    try:
+        ZoneInfo(settings.mds_timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return [
+            f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
+            "Europe/London."
+        ]
+    return []
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,374 @@
+"""What becomes of a datasource that is there, with the real client against a running sandbox."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import tableauserverclient as TSC  # noqa: N812
+
+from mds_tableau.errors import (
+    Conflict,
+    DatasourceNotFound,
+    ExtractRefused,
+    MayHaveArrived,
+    SchemaChanged,
+    Transient,
+)
+from mds_tableau.export import MartExport, export_mart
+from mds_tableau.hyper import Hyper
+from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
+from mds_tableau.sandbox.choices import Choices
+from mds_tableau.tableau import (
+    About,
+    Earlier,
+    Password,
+    Patience,
+    Published,
+    publish,
+    sign_in,
+    uploading,
+)
+
+ADA, BOB = Password("ada", "a-password"), Password("bob", "b-password")
+PATIENCE = Patience(
+    attempts=4, first_pause=0.01, longest_pause=0.02, connect_seconds=5, read_seconds=1
+)
+RESET = Choices(overwrite_resets=("tags", "certification", "owner"))
+
+
+@pytest.fixture(scope="module")
+def extracts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three extracts: `ten` and `five` rows of the same columns, and `other` columns."""
+    folder = tmp_path_factory.mktemp("extracts")
+    made = {}
+    with duckdb.connect() as connection, Hyper() as hyper:
+        for name, select in (
+            ("ten", "SELECT range AS id FROM range(10)"),
+            ("five", "SELECT range + 100 AS id FROM range(5)"),
+            ("other", "SELECT range::VARCHAR AS name FROM range(3)"),
+        ):
+            connection.execute(f"CREATE TABLE {name} AS {select}")
+            version = export_mart(connection, MartExport(name, name, f"{name}.sql"), folder / name)
+            made[name] = hyper.convert(version, extract=name, folder=folder).path
+    return made
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Sandbox]]:
+    """Starts a sandbox with two users and such choices; every file goes by an upload."""
+    monkeypatch.setenv("TSC_FILESIZE_LIMIT_MB", "0")
+    started: list[Sandbox] = []
+
+    def run(choices: Choices = RESET) -> Sandbox:
+        config = SandboxConfig(
+            data_dir=tmp_path / "sandbox",
+            users={one.username: one.password for one in (ADA, BOB)},
+            choices=choices,
+            job_seconds=0.2,
+        )
+        sandbox = Sandbox(config, host="127.0.0.1", port=0)
+        started.append(sandbox)
+        return sandbox.__enter__()
+
+    yield run
+    for sandbox in started:
+        sandbox.__exit__(None, None, None)
+
+
+def _publish(sandbox: Sandbox, path: Path, **how: Any) -> Published:
+    with (
+        sign_in(sandbox.url, "", ADA, PATIENCE) as session,
+        uploading(session, chunk_bytes=64 * 1024) as uploads,
+    ):
+        return publish(session, path, datasource="Sales", project="Default", uploads=uploads, **how)
+
+
+@pytest.fixture
+def look(
+    query_hyper: Callable[..., list[list[Any]]], tmp_path: Path
+) -> Callable[[Sandbox], tuple[TSC.DatasourceItem, list[Any]]]:
+    """Shows the one datasource and the first column of its rows, as a bystander sees them."""
+    import zipfile
+
+    def ask(sandbox: Sandbox) -> tuple[TSC.DatasourceItem, list[Any]]:
+        client = TSC.Server(sandbox.url, use_server_version=True)
+        with client.auth.sign_in(TSC.TableauAuth(BOB.username, BOB.password)):
+            [listed] = client.datasources.get()[0]
+            item = client.datasources.get_by_id(str(listed.id))
+            archive = client.datasources.download(str(item.id), str(tmp_path / "held"))
+            client.datasources.populate_revisions(item)
+            assert item.revisions
+            client.session.close()
+        with zipfile.ZipFile(archive) as opened:
+            [name] = [name for name in opened.namelist() if name.endswith(".hyper")]
+            inner = Path(opened.extract(name, tmp_path / "held.d"))
+        return item, sorted(row[0] for row in query_hyper(inner))
+
+    return ask
+
+
+def _as_analyst(sandbox: Sandbox, change: Callable[[TSC.DatasourceItem], object]) -> None:
+    """Change the datasource on the server, as an analyst does."""
+    client = TSC.Server(sandbox.url, use_server_version=True)
+    with client.auth.sign_in(TSC.TableauAuth(BOB.username, BOB.password)):
+        [listed] = client.datasources.get()[0]
+        item = client.datasources.get_by_id(str(listed.id))
+        change(item)
+        client.datasources.update(item)
+        client.session.close()
+
+
+def _earlier(published: Published, *, same: bool = True) -> Earlier:
+    return Earlier(published.id, published.revision, same)
+
+
+def test_same_columns_are_replaced_and_others_overwrite(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """By default only the data changes while the columns stay, else the whole datasource does."""
+    sandbox = start()
+    first = _publish(sandbox, extracts["ten"])
+    second = _publish(sandbox, extracts["five"], earlier=_earlier(first))
+    assert look(sandbox)[1] == [100, 101, 102, 103, 104]
+    third = _publish(sandbox, extracts["other"], earlier=_earlier(second, same=False))
+    assert [one.mode for one in (first, second, third)] == ["overwrite", "replace", "overwrite"]
+    assert [one.revision for one in (first, second, third)] == [1, 2, 3]
+    assert look(sandbox)[1] == ["0", "1", "2"]
+
+
+def test_what_overwriting_drops_is_put_back(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """Tags, certification, description and owner survive on a server that drops all of them."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"])
+
+    def change(item: TSC.DatasourceItem) -> None:
+        item.tags, item.certified, item.certification_note = {"a b", "c"}, True, "by finance"
+        item.description = "what it is"
+
+    _as_analyst(sandbox, change)
+    published = _publish(sandbox, extracts["five"], about=About(tags=["daily"]))
+    item, rows = look(sandbox)
+    assert (published.mode, len(rows)) == ("overwrite", 5)
+    assert (item.tags, item.certified) == ({"a b", "c", "daily"}, True)
+    assert (item.certification_note, item.description) == ("by finance", "what it is")
+
+
+@pytest.mark.parametrize("fault", [faults.Status(503), faults.Disconnect("after")], ids=str)
+@pytest.mark.parametrize("on", ["PUT tags", "PUT datasource", "GET connections"])
+def test_a_fault_while_putting_back_is_survived(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    look: Any,
+    on: str,
+    fault: faults.Fault,
+) -> None:
+    """What stands beside the data is put back although the first request for it fails."""
+    datasource = "/sites/{site_id}/datasources/{datasource_id}"
+    operation = {
+        "PUT tags": f"PUT {datasource}/tags",
+        "PUT datasource": f"PUT {datasource}",
+        "GET connections": f"GET {datasource}/connections",
+    }[on]
+    sandbox = start()
+    _publish(sandbox, extracts["ten"], about=About(tags=["daily"]))
+    sandbox.faults.add(fault, operation, nth=1)
+    _publish(sandbox, extracts["five"])
+    assert len(sandbox.faults.applied) == 1
+    sandbox.faults.clear()
+    item, rows = look(sandbox)
+    assert (item.tags, len(rows)) == ({"daily"}, 5)
+
+
+def test_what_cannot_be_put_back_is_told_with_its_value(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A publish that arrived is no failure; what is missing beside it can be read in the log."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"], about=About(tags=["daily"]))
+    tags = "PUT /sites/{site_id}/datasources/{datasource_id}/tags"
+    sandbox.faults.add(faults.Status(403, code=403004), tags)
+    assert _publish(sandbox, extracts["five"]).revision == 2
+    [record] = [r for r in caplog.records if "has arrived, but what stands beside" in r.message]
+    assert record.levelno == logging.WARNING
+    assert "tags ['daily']" in record.message
+
+
+def test_replacing_keeps_what_is_there_and_dbt_is_heard(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """After a replacement the description and tags of the project are on the datasource too."""
+    sandbox = start()
+    first = _publish(sandbox, extracts["ten"], about=About("old"))
+    _as_analyst(sandbox, lambda item: item.tags.add("mine"))
+    about = About("new", ["daily", "with space"])
+    assert (
+        _publish(sandbox, extracts["five"], earlier=_earlier(first), about=about).mode == "replace"
+    )
+    item, _ = look(sandbox)
+    assert (item.description, item.tags) == ("new", {"mine", "daily", "with space"})
+
+
+def test_owner_is_looked_up_by_name(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    look: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A user of that name becomes the owner; an unknown one is told and changes nothing."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"], about=About(owner="BOB"))
+    bob = look(sandbox)[0].owner_id
+    _publish(sandbox, extracts["five"])
+    assert look(sandbox)[0].owner_id == bob
+    _publish(sandbox, extracts["ten"], about=About(owner="eve@example.com"))
+    assert look(sandbox)[0].owner_id == bob
+    [record] = [r for r in caplog.records if "no user 'eve@example.com'" in r.message]
+    assert record.levelno == logging.WARNING
+    caplog.clear()
+    _publish(sandbox, extracts["ten"], about=About(owner="the team", requires_owner=False))
+    assert not [r for r in caplog.records if r.levelno > logging.INFO]
+
+
+def test_server_that_cannot_replace_is_overwritten(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    look: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An older server, which does not know how to replace, gets the data all the same."""
+    sandbox = start(Choices(offers_replace=False))
+    first = _publish(sandbox, extracts["ten"])
+    second = _publish(sandbox, extracts["five"], earlier=_earlier(first))
+    assert (second.mode, second.revision, len(look(sandbox)[1])) == ("overwrite", 2, 5)
+    assert "fields cannot be kept" in caplog.text
+
+
+def test_unfit_data_overwrites_by_default_and_fails_where_replacing_was_asked_for(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """A job that fails while replacing is not the end, unless nothing else may be done."""
+    sandbox = start()
+    first = _publish(sandbox, extracts["ten"])
+    for mode, wanted in (("replace", 10), ("auto", 5)):
+        sandbox.faults.add(faults.FailJob(), "publish_datasource", nth=1)
+        how = {"mode": mode, "earlier": _earlier(first)}
+        if mode == "replace":
+            with pytest.raises(ExtractRefused):
+                _publish(sandbox, extracts["five"], **how)
+        else:
+            assert _publish(sandbox, extracts["five"], **how).mode == "overwrite"
+        sandbox.faults.clear()
+        assert len(look(sandbox)[1]) == wanted
+
+
+def test_modes_do_only_what_they_say(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """Appending needs something to append to, creating needs nothing, and columns have to fit."""
+    sandbox = start()
+    with pytest.raises(DatasourceNotFound, match=r"no such datasource.*mode overwrite"):
+        _publish(sandbox, extracts["ten"], mode="append")
+    first = _publish(sandbox, extracts["ten"], mode="create")
+    with pytest.raises(Conflict, match=r"is there already.*auto or overwrite"):
+        _publish(sandbox, extracts["five"], mode="create")
+    for mode in ("append", "replace"):
+        with pytest.raises(SchemaChanged, match=rf"no longer those.*mode {mode}.*overwrite"):
+            _publish(sandbox, extracts["other"], mode=mode, earlier=_earlier(first, same=False))
+    assert look(sandbox)[1] == list(range(10))
+    appended = _publish(sandbox, extracts["five"], mode="append", earlier=_earlier(first))
+    assert (appended.mode, appended.revision) == ("append", 2)
+    assert look(sandbox)[1] == [*range(10), 100, 101, 102, 103, 104]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Status(502),
+        faults.Status(504, when="after"),
+        faults.Disconnect("before"),
+        faults.Disconnect("after"),
+        faults.Truncate(),
+        faults.BrokenXml("after"),
+        faults.LoginPage("after"),
+        faults.Hang("after"),
+        faults.PurgeJob(),
+        faults.ListLag(),
+    ],
+    ids=lambda fault: f"{fault.kind}-{getattr(fault, 'when', '')}",
+)
+@pytest.mark.parametrize("mode", ["append", "create"])
+def test_lost_answers_neither_double_nor_lose_rows(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    look: Any,
+    mode: str,
+    fault: faults.Fault,
+) -> None:
+    """Rows arrive once, or it is said that they may have; they never arrive twice."""
+    sandbox = start()
+    expected = list(range(10)) if mode == "create" else [*range(10), *range(100, 105)]
+    if mode == "append":
+        _publish(sandbox, extracts["ten"])
+    sandbox.faults.add(fault, "publish_datasource", nth=1)
+    try:
+        _publish(sandbox, extracts["five" if mode == "append" else "ten"], mode=mode)
+    except MayHaveArrived:
+        assert mode == "append"
+    assert [one.kind for one in sandbox.faults.applied] == [fault.kind]
+    sandbox.faults.clear()
+    assert look(sandbox)[1] == expected
+
+
+def test_append_without_an_upload_of_its_own_is_not_sent_twice(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    look: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that goes with the publish itself cannot be told from one sent before: it says so."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"])
+    monkeypatch.setenv("TSC_FILESIZE_LIMIT_MB", "64")
+    sandbox.faults.add(faults.Disconnect("before"), "publish_datasource", nth=1)
+    with pytest.raises(MayHaveArrived, match=r"cannot be told.*Look at the datasource") as raised:
+        _publish(sandbox, extracts["five"], mode="append")
+    assert not isinstance(raised.value, Transient)
+    assert look(sandbox)[1] == list(range(10))
+
+
+def test_credentials_that_overwriting_drops_are_told(
+    start: Callable[..., Sandbox],
+    extracts: dict[str, Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who overwrites a datasource that keeps credentials reads whose they were, and no password."""
+    sandbox = start(Choices(overwrite_resets=("connections",)))
+    first = _publish(sandbox, extracts["ten"])
+    client = TSC.Server(sandbox.url, use_server_version=True)
+    with client.auth.sign_in(TSC.TableauAuth(BOB.username, BOB.password)):
+        item = client.datasources.get_by_id(first.id)
+        client.datasources.populate_connections(item)
+        [connection] = item.connections
+        connection.username, connection.server_address = "etl", "db.example.com"
+        client.datasources.update_connection(item, connection)
+        client.session.close()
+    _publish(sandbox, extracts["five"])
+    [record] = [r for r in caplog.records if "kept credentials" in r.message]
+    assert "those of 'etl' for the hyper connection to db.example.com" in record.message
+
+
+def test_newer_revisions_of_others_are_told(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fields of a revision that somebody else published are kept, and that is said."""
+    sandbox = start()
+    first = _publish(sandbox, extracts["ten"])
+    _publish(sandbox, extracts["ten"])
+    assert "somebody has published" not in caplog.text
+    assert _publish(sandbox, extracts["five"], earlier=_earlier(first)).mode == "replace"
+    assert "somebody has published revision 2 since 1 was published from here" in caplog.text
