@@ -216,10 +216,10 @@ class _Server(uvicorn.Server):
         self._faults.end()  # or requests that wait because of one would be waited for
         for server in self.servers:
             server.close()
-        # what is being accepted comes in now, and not after all others were told to end
-        await asyncio.sleep(ACCEPT_SECONDS)
         if self.is_abrupt:
             await self._reset_connections()
+        # what is being accepted comes in now, and not after all others were told to end
+        await asyncio.sleep(ACCEPT_SECONDS)
         await super().shutdown(sockets)
         await self._reset_connections()  # nobody else would close those that were waited for
 
