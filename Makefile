@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap clean
+.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap bench-upload clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-verification: $(STAMP) ## Compare export and convert with exact verificati
 
 bench-overlap: $(STAMP) ## Compare uploading while converting with one extract after the other
 	$(BIN)/python -m benchmarks.overlap
+
+bench-upload: $(STAMP) ## Upload 1 GB while every tenth chunk fails; memory, repeats and seconds
+	$(BIN)/python -m benchmarks.upload
 
 clean: ## Remove everything that was derived, and the environment
 	rm -rf $(VENV) dbt_project/target dbt_project/logs

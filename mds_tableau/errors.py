@@ -121,7 +121,7 @@ class ExtractRefused(PublishError):
 
 
 class MayHaveArrived(PublishError):
-    """Whether rows were appended is not known, and sending them again could double them."""
+    """Whether it arrived is not known, and sending it again could do it twice."""
 
 
 class TooLarge(PublishError):
@@ -134,6 +134,10 @@ class SessionEnded(Transient):
 
 class UploadLost(Transient):
     """The server does not know an upload any more, so it has to be sent again."""
+
+
+class UploadsEnded(Terminal):
+    """What is still on its way to the server is given up, as nobody is going to publish it."""
 
 
 class RateLimited(Transient):

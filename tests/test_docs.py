@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from mds_tableau.cli import main
-from mds_tableau.extracts import ALLOWED_META
+from mds_tableau.extracts import ALLOWED_META, PUBLISH_MODES
 from mds_tableau.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PUBLISHING = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 COMMANDS = sorted(main.commands)
 
@@ -36,14 +37,19 @@ def test_readme_names_no_other_command() -> None:
     assert set(re.findall(r"mds-tableau ([a-z]+)", README)) <= set(COMMANDS)
 
 
-def test_each_setting_is_in_the_readme() -> None:
-    """Each variable is in the README, and each variable of the README exists."""
-    named = set(re.findall(r"\b(?:TABLEAU|MDS|DBT)_[A-Z_]+[A-Z]\b", README))
+def test_settings_of_the_documents_exist_and_those_of_the_server_are_there() -> None:
+    """Each variable of the documents exists; the README or its page on publishing has TABLEAU_*."""
+    named = set(re.findall(r"\b(?:TABLEAU|MDS|DBT)_[A-Z_]+[A-Z]\b", README + PUBLISHING))
     fields = {name.upper() for name in Settings.model_fields}
     # the README shortens the three of a connected app
     shortened = {"TABLEAU_CONNECTED_APP_SECRET_ID", "TABLEAU_CONNECTED_APP_SECRET_VALUE"}
-    assert fields - shortened <= named
+    assert {name for name in fields if name.startswith("TABLEAU_")} - shortened <= named
     assert named <= fields
+
+
+def test_each_mode_is_explained() -> None:
+    """The page on publishing has a row for each mode that there is."""
+    assert tuple(re.findall(r"^\| `([a-z]+)` \|", PUBLISHING, re.MULTILINE)) == PUBLISH_MODES
 
 
 def test_each_key_of_meta_tableau_is_in_the_readme() -> None:

@@ -110,18 +110,18 @@ def test_an_ephemeral_model_that_asks_for_an_extract_is_a_problem(tableau: Any) 
         (
             {"projct": "Retail"},
             "Unknown key 'projct' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall. "
+            f"Allowed: {', '.join(ALLOWED_META)}. "
             "Did you mean 'project'?",
         ),
         (
             {"colour": "red"},
             "Unknown key 'colour' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall.",
+            f"Allowed: {', '.join(ALLOWED_META)}.",
         ),
         (
             {7: "x"},
             "Unknown key '7' under meta.tableau of 'sales' (models/marts/sales.sql). "
-            "Allowed: datasource, description, project, publish, allow_empty, max_row_fall.",
+            f"Allowed: {', '.join(ALLOWED_META)}.",
         ),
         (
             {"publish": "no"},
@@ -146,7 +146,7 @@ def test_an_ephemeral_model_that_asks_for_an_extract_is_a_problem(tableau: Any) 
         (
             "Retail",
             "meta.tableau of 'sales' (models/marts/sales.sql) is 'Retail'. It must be true, false, "
-            "or a mapping of datasource, description, project, publish, allow_empty, max_row_fall.",
+            f"or a mapping of {', '.join(ALLOWED_META)}.",
         ),
     ],
 )
@@ -179,6 +179,34 @@ def test_a_model_says_how_many_rows_it_may_lose(value: float) -> None:
     assert (extract.max_row_fall, extract.allow_empty) == (value, True)
     [extract] = plan(model("sales"))
     assert (extract.max_row_fall, extract.allow_empty) == (None, False)
+
+
+def test_tags_and_owner_of_dbt_go_to_the_datasource() -> None:
+    """The model's tags and owner are the datasource's, unless its meta has others or none."""
+    owned = {"meta": {"owner": "ada"}}
+    [extract] = plan(model("sales", tags=["daily", "pii"], config=owned))
+    assert (extract.tags, extract.owner, extract.requires_owner) == (("daily", "pii"), "ada", False)
+    assert extract.mode == "auto"
+    given = {"tags": [], "owner": "bob@example.com", "mode": "replace"}
+    [extract] = plan(model("sales", given, tags=["daily"]))
+    assert (extract.tags, extract.owner, extract.requires_owner) == ((), "bob@example.com", True)
+    assert extract.mode == "replace"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("mode", "upsert", "one of auto, overwrite, replace, append, create"),
+        ("mode", ["append"], "one of auto, overwrite, replace, append, create"),
+        ("tags", "daily", "a list of texts, such as [finance, daily]; [] for none"),
+        ("tags", ["daily", ""], "a list of texts, such as [finance, daily]; [] for none"),
+        ("owner", 7, "a text that is not empty"),
+    ],
+)
+def test_what_is_said_of_a_datasource_has_a_form(key: str, value: object, expected: str) -> None:
+    """A mode that there is not, or tags that are no list, are told with what is allowed."""
+    [line] = problems(model("sales", {key: value}))
+    assert line.endswith(f"is {value!r}. It must be {expected}.")
 
 
 def test_the_yaml_file_is_named_too() -> None:

@@ -81,6 +81,31 @@ def test_a_mart_knows_the_yaml_that_describes_it(patch_path: str | None, yaml: s
     assert mart.yaml == yaml
 
 
+@pytest.mark.parametrize(
+    ("meta", "group", "owner"),
+    [
+        ({"owner": "ada"}, "finance", "ada"),
+        ({"owner": {"name": "ada"}}, "finance", "finance@example.com"),
+        ({}, "finance", "finance@example.com"),
+        ({}, "sales", "The sales team"),
+        ({}, None, ""),
+    ],
+)
+def test_a_mart_has_an_owner(meta: dict[str, Any], group: str | None, owner: str) -> None:
+    """It is named by the model's meta, else by the address or name of its group's owner."""
+    unique_id, content = node("model.p.sales", config={"meta": meta}, group=group, tags=["daily"])
+    groups = {
+        "group.p.finance": {
+            "name": "finance",
+            "owner": {"email": "finance@example.com", "name": "Finance"},
+        },
+        "group.p.sales": {"name": "sales", "owner": {"email": None, "name": "The sales team"}},
+    }
+    read = manifest((unique_id, content))
+    [mart] = Manifest({**read.content, "groups": groups}).marts.values()
+    assert (mart.owner, mart.tags) == (owner, ("daily",))
+
+
 def test_what_the_manifest_leaves_out_is_empty() -> None:
     """Missing values and null are empty text and no meta."""
     bare = node("model.p.m", config={"meta": None}, description=None, relation_name=None)

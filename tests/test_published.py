@@ -1,24 +1,33 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mds_tableau.errors import EmptyExtract, RowsFell
+from mds_tableau.columns import HyperType
+from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
-from mds_tableau.published import last_published, record_published, refuse_loss, still_serves
-from mds_tableau.tableau import Published
+from mds_tableau.published import (
+    earlier_publish,
+    last_published,
+    record_published,
+    refuse_loss,
+    refuse_repetition,
+    still_serves,
+)
+from mds_tableau.tableau import Earlier, Published
 
 
-def made(path: Path, rows: int = 1234567) -> ExtractFile:
+def made(path: Path, rows: int = 1234567, **changes: Any) -> ExtractFile:
     """An extract of that many rows."""
-    return ExtractFile(
+    content = ExtractFile(
         extract="sales",
         path=path,
         rows=rows,
-        columns=(),
-        not_null=(),
+        columns=(("id", HyperType("BIG_INT")),),
+        not_null=(rows,),
         row_hash=None,
         bytes=65536,
         sha256="ab" * 32,
@@ -28,6 +37,7 @@ def made(path: Path, rows: int = 1234567) -> ExtractFile:
         seconds=0.5,
         created_at="2026-11-22T05:59:00+00:00",
     )
+    return replace(content, **changes)
 
 
 NOTHING = "nothing is known to have been published there"
@@ -42,6 +52,7 @@ def published(**changes: Any) -> Published:
         "datasource": "Sales",
         "id": "1f3c",
         "url": "https://tableau.example.com/#/site/acme/datasources/7",
+        "mode": "overwrite",
         "revision": 3,
         "bytes": 65536,
         "seconds": 1.25,
@@ -66,12 +77,14 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "datasource": "Sales",
         "id": "1f3c",
         "url": "https://tableau.example.com/#/site/acme/datasources/7",
+        "mode": "overwrite",
         "revision": 3,
         "bytes": 65536,
         "seconds": 1.25,
         "published_at": "2026-11-22T06:00:00+00:00",
         "extract": "sales",
         "rows": 1234567,
+        "columns": [["id", "BIG_INT"]],
         "sha256": "ab" * 32,
         "fingerprint": "cd" * 32,
         "run_id": "run 2",
@@ -230,3 +243,54 @@ def test_a_fall_is_measured_where_it_is_published(folder: Path) -> None:
     assert refused(folder, 1, extract=sales(name="returns")) is None
     record_published(folder, made(folder, 0), published(), target="here", run_id="run")
     assert refused(folder, 1) is None
+
+
+def test_what_is_remembered_for_the_next_publish(folder: Path) -> None:
+    """Datasource, revision and whether the columns are the same, in any order; only for there."""
+    same = made(folder, 1)
+    assert earlier_publish(folder, same, target="here") == Earlier("1f3c", 3, True)
+    for columns in (
+        (("id", HyperType("INT")),),
+        (("ID", HyperType("BIG_INT")),),
+        (("id", HyperType("BIG_INT")), ("new", HyperType("TEXT"))),
+        (),
+    ):
+        other = made(folder, columns=columns)
+        assert earlier_publish(folder, other, target="here") == Earlier("1f3c", 3, False)
+    assert earlier_publish(folder, same, target="elsewhere") is None
+    assert earlier_publish(folder / "nothing", same, target="here") is None
+
+
+def test_rows_are_appended_once(folder: Path) -> None:
+    """The rows of the last publish are not appended again; other rows and other places are."""
+    appending = sales(mode="append")
+    with pytest.raises(
+        AppendedAlready, match=r"the same 4,000 rows that were published 2026-11-22"
+    ):
+        refuse_repetition(folder, appending, made(folder, 4000), target="here")
+    refuse_repetition(folder, sales(), made(folder, 4000), target="here")
+    refuse_repetition(folder, appending, made(folder, 4000), target="elsewhere")
+    refuse_repetition(folder, appending, made(folder, fingerprint="ef" * 32), target="here")
+
+
+@pytest.mark.parametrize(
+    ("revision", "rows", "said"),
+    [
+        (4, 4010, "the server still has 4,010 rows published"),
+        # somebody else published in between, or the server tells no revisions
+        (5, None, "the server still has the rows published"),
+        (None, None, "the server still has the rows published"),
+    ],
+)
+def test_appended_rows_are_added_up_while_nobody_else_publishes(
+    folder: Path, revision: int | None, rows: int | None, said: str
+) -> None:
+    """What the server has after an append is known only if it is known what it had before."""
+    after = published(mode="append", revision=revision)
+    record_published(folder, made(folder, 10), after, target="here", run_id="run")
+    last = last_published(folder, "sales")
+    assert last is not None
+    assert last["rows"] == rows
+    assert still_serves(folder, "sales", target="here").startswith(said)
+    # appending takes nothing away, so few rows or none are no loss
+    assert refused(folder, 0, extract=sales(mode="append")) is None

@@ -12,6 +12,7 @@ import dagster as dg
 
 from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
+from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import (
     comparison_metadata,
     described_columns,
@@ -120,7 +121,8 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
     def hyper(
         context: dg.AssetExecutionContext, hyper: HyperResource, tableau: TableauServer
     ) -> Iterator[Any]:
-        with told_plainly():
+        # what was begun before is uploaded meanwhile
+        with told_plainly(), heard(context.log):
             version = newest_version(folders.parquet / mart.name)
             if version is None:
                 raise ExtractError(

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from mds_tableau.defs.failing import told_plainly
+from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import described_columns, published_metadata
 from mds_tableau.defs.resources import TableauServer
 from mds_tableau.defs.stages import Folders, Upstream
@@ -61,7 +62,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
     def tableau(
         context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
     ) -> dg.MaterializeResult[Any]:
-        with told_plainly():
+        with told_plainly(), heard(context.log):
             made = read_extract(folders.hyper, extract.name)
             if sha256(made.path) != made.sha256:
                 raise ExtractError(

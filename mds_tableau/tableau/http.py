@@ -3,6 +3,10 @@
 A request that surely did not arrive (the connection was refused, or the server answered 429) is
 repeated, whatever it is; a GET is repeated after everything that a later one may not meet. All else
 is doubtful, and is judged by who knows what it was for. The repeating itself is urllib3's.
+
+A 503 is doubtful here too: nothing in it tells a gateway that passed nothing on from one whose
+server was half done. It is certain only where it answers a request that was not sent to its end,
+and `chunks` knows that of the requests that are large enough to be broken off.
 """
 
 from typing import Any, Final

@@ -21,8 +21,10 @@ _RUNNING: Final = {"Pending", "InProgress"}
 _log = logging.getLogger(__name__)
 
 
-def wait_for_job(session: Session, job_id: str, doing: str) -> None:
-    """Return when a job is done, or is not known any more, as finished ones are purged.
+def wait_for_job(session: Session, job_id: str, doing: str) -> bool:
+    """Return when a job is done, and whether the server says so.
+
+    It says nothing of a job that it does not know any more, as finished ones are purged.
 
     A poll that fails says nothing about the job, so it is repeated while patience lasts.
 
@@ -46,7 +48,7 @@ def wait_for_job(session: Session, job_id: str, doing: str) -> None:
         else:
             if job is None or job.completed_at is not None:
                 _judge(job, doing, session.server)
-                return
+                return job is not None
         if time.monotonic() - started > patience.publish_seconds:
             raise TimedOut(
                 f"{doing}: its job {job_id} on {session.server} was still running after "

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     stop_after_delay,
     stop_any,
@@ -30,12 +30,13 @@ class Patience:
     """How patient a session is.
 
     Attributes:
-        attempts: How often something is tried in all.
+        attempts: How often something is tried in all, unless it gets further each time.
         first_pause: Seconds before the second attempt, at most; doubled from then on, with jitter.
         longest_pause: Seconds of the longest pause.
         connect_seconds: How long a connection may take to open.
         read_seconds: How long the server may stay silent within an answer.
         publish_seconds: How long one publish may take with everything that is tried in it.
+        shown_seconds: How long it may take until the server shows what it says that it has.
         sleep: What pauses.
     """
 
@@ -45,6 +46,7 @@ class Patience:
     connect_seconds: float = 15.0
     read_seconds: float = 300.0
     publish_seconds: float = 3600.0
+    shown_seconds: float = 300.0
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @property
@@ -57,12 +59,18 @@ class Patience:
         """Seconds that a `Retry-After` is cut to."""
         return max(1, int(min(self.longest_pause * 5, _LONGEST_RETRY_AFTER)))
 
-    def persist(self, work: Callable[[], _T], tell: Callable[[str], None]) -> _T:
+    def persist(
+        self,
+        work: Callable[[], _T],
+        tell: Callable[[str], None],
+        reached: Callable[[], int] = lambda: 0,
+    ) -> _T:
         """Return what `work` returns, calling it again after errors that can pass.
 
         Args:
             work: Called until it returns, raises something else, or patience ends.
-            tell: Told before each pause what went wrong and how long the pause is.
+            tell: As for `repeat`.
+            reached: As for `repeat`.
 
         Raises:
             Transient: The last error, with how often it was tried.
@@ -75,23 +83,54 @@ class Patience:
             attempts += 1
             return work()
 
+        try:
+            return self.repeat(once, tell, reached=reached)
+        except Transient as error:
+            took = time.monotonic() - started
+            raise type(error)(f"{error} Tried {attempts} times in {took:.0f} seconds.") from error
+
+    def repeat(
+        self,
+        work: Callable[[], _T],
+        tell: Callable[[str], None],
+        *,
+        can_pass: Callable[[BaseException], bool] = lambda error: isinstance(error, Transient),
+        reached: Callable[[], int] = lambda: 0,
+    ) -> _T:
+        """Return what `work` returns, calling it again after some errors; the last one is raised.
+
+        Args:
+            work: Called until it returns, raises something else, or patience ends.
+            tell: Told before each pause what went wrong and how long the pause is.
+            can_pass: Tells the errors after which it is called again.
+            reached: How far the work has come, in any measure that grows. When an attempt came
+                further than all before, attempts and pauses are counted from it on; time is not.
+        """
+        furthest = reached()
+
+        def count(state: RetryCallState) -> None:
+            nonlocal furthest
+            if reached() > furthest:
+                furthest = reached()
+                state.attempt_number = 1
+
         def before_sleep(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             pause = state.next_action.sleep if state.next_action else 0.0
-            tell(f"{error} Trying again in {pause:.1f} seconds ({attempts} of {self.attempts}).")
+            tell(
+                f"{error} Trying again in {pause:.1f} seconds "
+                f"({state.attempt_number} of {self.attempts})."
+            )
 
         retrying = Retrying(
-            retry=retry_if_exception_type(Transient),
+            retry=retry_if_exception(can_pass),
             stop=stop_any(
                 stop_after_attempt(self.attempts), stop_after_delay(self.publish_seconds)
             ),
             wait=wait_random_exponential(multiplier=self.first_pause, max=self.longest_pause),
+            after=count,
             before_sleep=before_sleep,
             sleep=self.sleep,
             reraise=True,
         )
-        try:
-            return retrying(once)
-        except Transient as error:
-            took = time.monotonic() - started
-            raise type(error)(f"{error} Tried {attempts} times in {took:.0f} seconds.") from error
+        return retrying(work)

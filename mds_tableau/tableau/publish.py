@@ -229,29 +229,41 @@ class _Attempt:
         # whatever becomes of asking about the job, it goes on
         self._may_have_arrived = True
         try:
-            wait_for_job(self._session, job_id, self._doing)
+            is_done = wait_for_job(self._session, job_id, self._doing)
         except PublishError:
             # it has failed, and so has changed nothing
             self._may_have_arrived = False
             self._uploads.forget(self._path)
             raise
-        after = self._arrived()
-        if after is None:
-            raise ServerUnreachable(
-                f"{self._doing}: {self._session.server} says that it is done, and shows nothing "
-                "new."
+        seconds = self._session.patience.shown_seconds if is_done else 0.0
+        after = self._arrived(seconds)
+        if after is not None:
+            return after
+        told = f"{self._doing}: {self._session.server} shows nothing new"
+        if is_done:
+            raise MayHaveArrived(
+                f"{told} {seconds:,.0f} seconds after it said that it was done. Look at the "
+                "datasource there before you run it again."
             )
-        return after
+        raise ServerUnreachable(f"{told}, and does not know the job any more.")
 
-    def _arrived(self) -> Held | None:
-        """Look, for a while, whether something newer is there than before the publish."""
+    def _arrived(self, seconds: float = 0.0) -> Held | None:
+        """Look, as often as it takes, whether something newer is there than before the publish.
+
+        Args:
+            seconds: How long to look at least, where it is known to have arrived.
+        """
         patience = self._session.patience
         pause, looks = patience.first_pause, 0
         started = time.monotonic()
         while True:
             looks += 1
             # asked before looking: what ended in between would be seen by neither
-            is_last = looks >= patience.attempts and not is_publishing(self._session)
+            is_last = (
+                looks >= patience.attempts
+                and time.monotonic() - started >= seconds
+                and not is_publishing(self._session)
+            )
             try:
                 now = self._now()
             except Transient as error:

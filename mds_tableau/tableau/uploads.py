@@ -1,30 +1,43 @@
 """Uploads a file in chunks so that what arrives is the file, whatever happens on the way.
 
 The server appends each chunk that it gets, also one that is sent again because its reply was lost.
-So a request is repeated only when it surely did not arrive, which `http` does; after anything
-doubtful a new upload begins, from the bytes on disk. Publishing what was uploaded belongs to
-`publish`.
+So a request is repeated in place only when it surely was not carried out: it was refused, or it
+was not sent to its end. After anything doubtful a new upload begins, from the bytes on disk, and
+its chunks are of another size. What a chunk is made of belongs to `chunks`, publishing what was
+uploaded to `publish`.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from tableauserverclient.config import BYTES_PER_MB, config
-from tableauserverclient.server import RequestFactory
 from tableauserverclient.server.endpoint import Fileuploads
 
-from mds_tableau.errors import ServerUnreachable, SessionEnded, TimedOut, TooLarge
+from mds_tableau.errors import (
+    RateLimited,
+    ServerUnreachable,
+    SessionEnded,
+    TimedOut,
+    TooLarge,
+    UploadsEnded,
+)
+from mds_tableau.tableau.chunks import Chunk
 from mds_tableau.tableau.session import Session
 
 CHUNK_BYTES: Final = 16 * 1024**2
-"""Bytes of a chunk at first; a chunk stands in memory, and is what a failure loses at least."""
+"""Bytes of a chunk at first: what is sent again at least when something fails."""
 
 SMALLEST_CHUNK_BYTES: Final = 64 * 1024
+LARGEST_CHUNK_BYTES: Final = 60 * 1024**2
+"""The server takes 64 MB at once, whichever million it counts in, and with the envelope or not."""
+
 _TOLD_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
@@ -47,6 +60,30 @@ class Uploads(Fileuploads):
         self._pool = pool
         self._chunk_bytes = chunk_bytes
         self._begun: dict[Path, Future[str]] = {}
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """End what is still on its way: nobody is going to publish it."""
+        self._ended.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raise when it has ended.
+
+        Raises:
+            UploadsEnded: It has.
+        """
+        if self._ended.is_set():
+            raise UploadsEnded("The upload was given up, because the run has ended.")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it ends meanwhile.
+
+        Raises:
+            UploadsEnded: It has.
+        """
+        self._ended.wait(seconds)
+        self.check()
 
     def begin(self, path: Path) -> None:
         """Start to upload a file in the background, unless it goes in one request anyway."""
@@ -86,48 +123,99 @@ class Uploads(Fileuploads):
         self._begun.pop(path.absolute(), None)
 
     def _persist(self, path: Path) -> str:
-        chunk_bytes = self._chunk_bytes
+        upload = _Upload(self, self._session, path, self._chunk_bytes)
+        return upload.patience.persist(upload.once, _log.warning, lambda: upload.furthest)
 
-        def once() -> str:
-            nonlocal chunk_bytes
-            token = self._session.token
-            try:
-                with self._session.translated(f"Uploading {path.name}"):
-                    return self._send(path, chunk_bytes)
-            except SessionEnded:
-                self._session.renew(token)
-                raise
-            except (TooLarge, TimedOut) as error:
-                if chunk_bytes <= SMALLEST_CHUNK_BYTES:
-                    raise
-                chunk_bytes = max(SMALLEST_CHUNK_BYTES, chunk_bytes // 4)
-                raise ServerUnreachable(
-                    f"{error} Smaller chunks follow, of {chunk_bytes:,} bytes."
-                ) from error
 
-        return self._session.patience.persist(once, _log.warning)
+class _Upload:
+    """One file on its way, however often it has to be begun.
 
-    def _send(self, path: Path, chunk_bytes: int) -> str:
-        size, sent = path.stat().st_size, 0
+    Every request may fail, so fewer of them fail less often: chunks grow after a failure that their
+    size is not to blame for, and shrink after one that it may be. Attempts are counted from the one
+    that came furthest, because the next may get through where that one did not.
+
+    Attributes:
+        furthest: Bytes that the server had of the file in the best attempt so far.
+        patience: That of the session, but a pause ends when the uploads do.
+    """
+
+    def __init__(self, uploads: Uploads, session: Session, path: Path, chunk_bytes: int) -> None:
+        self._uploads = uploads
+        self._session = session
+        self._path = path
+        self._doing = f"Uploading {path.name}"
+        self._chunk_bytes = chunk_bytes
+        self._largest = max(chunk_bytes, LARGEST_CHUNK_BYTES)
+        self.furthest = 0
+        self.patience = replace(session.patience, sleep=uploads.pause)
+
+    def once(self) -> str:
+        """Upload the file; raise a `Transient` to be called again."""
+        token = self._session.token
+        try:
+            with self._session.translated(self._doing):
+                upload_id = str(self._uploads.initiate())
+            self._send(upload_id)
+        except SessionEnded:
+            self._session.renew(token)
+            raise
+        return upload_id
+
+    def _send(self, upload_id: str) -> None:
+        size, sent = self._path.stat().st_size, 0
         started = told = time.monotonic()
-        upload_id = str(self.initiate())
-        with path.open("rb") as file:
-            while chunk := file.read(chunk_bytes):
-                body, content_type = RequestFactory.Fileupload.chunk_req(chunk)
-                self.append(upload_id, body, content_type)
-                sent += len(chunk)
+        with self._path.open("rb") as file:
+            while sent < size:
+                self._uploads.check()
+                chunk = Chunk(file, sent, min(self._chunk_bytes, size - sent))
+                try:
+                    self._append(upload_id, chunk)
+                except (TooLarge, ServerUnreachable) as error:
+                    raise self._resized(error, sent) from error
+                sent += chunk.size
+                self.furthest = max(self.furthest, sent)
                 now = time.monotonic()
                 if now - told >= _TOLD_SECONDS or sent == size:
                     told = now
                     speed = sent / 1e6 / max(now - started, 1e-3)
                     _log.info(
                         "%s: %s of %s bytes uploaded, %.1f MB/s",
-                        path.name,
+                        self._path.name,
                         f"{sent:,}",
                         f"{size:,}",
                         speed,
                     )
-        return upload_id
+
+    def _append(self, upload_id: str, chunk: Chunk) -> None:
+        """Append a chunk, sending it again as long as it surely was not appended."""
+
+        def once() -> None:
+            with self._session.translated(self._doing):
+                self._uploads.append(upload_id, chunk, chunk.content_type)
+
+        def did_not_arrive(error: BaseException) -> bool:
+            if isinstance(error, RateLimited):
+                return True
+            return isinstance(error, ServerUnreachable) and not chunk.is_sent
+
+        self.patience.repeat(once, _log.warning, can_pass=did_not_arrive)
+
+    def _resized(self, error: TooLarge | ServerUnreachable, sent: int) -> Exception:
+        """Choose the size of the chunks after a failure; return what says so."""
+        before = self._chunk_bytes
+        if isinstance(error, TooLarge | TimedOut) or not sent:
+            # the server may be silent about a size that it, or what stands before it, cannot take
+            self._chunk_bytes = max(SMALLEST_CHUNK_BYTES, before // 4)
+        else:
+            self._chunk_bytes = min(self._largest, before * 2)
+        if isinstance(error, TooLarge):
+            self._largest = self._chunk_bytes
+            if self._chunk_bytes == before:
+                return error
+        how = "Larger" if self._chunk_bytes > before else "Smaller"
+        change = f" {how} chunks follow, of {self._chunk_bytes:,} bytes."
+        kind = ServerUnreachable if isinstance(error, TooLarge) else type(error)
+        return kind(f"{error}{change if self._chunk_bytes != before else ''}")
 
 
 @contextmanager
@@ -147,4 +235,4 @@ def uploading(
         try:
             yield uploads
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            uploads.end()

@@ -23,7 +23,10 @@ DAY = 24 * 60 * 60
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"overwrite_resets": ("name",)}, "overwrite_resets names 'name'; certification, owner"),
+        (
+            {"overwrite_resets": ("name",)},
+            "overwrite_resets names 'name'; certification, connections",
+        ),
         ({"refresh_outcome": "hang"}, "refresh_outcome is 'hang'; fail and succeed"),
         ({"opposite_permission": "x"}, "opposite_permission is 'x'; change and refuse"),
         ({"content_url_suffix": "_"}, "no {number} in it"),

@@ -1,0 +1,38 @@
+"""Lets what the core logs while a step runs be heard in the log of that step.
+
+The core knows no Dagster, and Dagster listens to no logger that it was not told of. What is worth
+logging is decided where it happens.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_CORE: Final = logging.getLogger("mds_tableau")
+
+
+class _ToStep(logging.Handler):
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log it once more; Dagster knows which step it was."""
+        self._log.log(record.levelno, record.getMessage())
+
+
+@contextmanager
+def heard(log: logging.Logger) -> Iterator[None]:
+    """Pass on what the core logs within, of all threads, to the log of a step."""
+    handler, level, propagates = _ToStep(log), _CORE.level, _CORE.propagate
+    _CORE.addHandler(handler)
+    _CORE.setLevel(logging.INFO)
+    # it would be printed once more, beside the step's own line
+    _CORE.propagate = False
+    try:
+        yield
+    finally:
+        _CORE.removeHandler(handler)
+        _CORE.setLevel(level)
+        _CORE.propagate = propagates
