@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 3
 STAMP := $(VENV)/.installed
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
@@ -32,7 +33,7 @@ sandbox: $(STAMP) ## Serve the sandbox, with what was published, on port 8850 of
 	$(BIN)/mds-tableau sandbox
 
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(STAMP) ## Check format, style, types, definitions and the dbt project
 	$(BIN)/ruff format --check

@@ -21,6 +21,7 @@ from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import TELEMETRY_OFF
+from tests import fault_cases
 from tests.type_cases import known
 from tests.type_marts import Made, make
 from tests.types_table import CASES
@@ -34,6 +35,21 @@ hypothesis.settings.load_profile("tests")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the option that writes the documents which tests make."""
     parser.addoption("--write-docs", action="store_true", help="write docs/types.md anew")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Shares out the tests, where there are several processes."""
+    from tests.processes import Sharing
+
+    return Sharing(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells how many cases of the fault matrix there were, and what came of them."""
+    stats = terminalreporter.stats
+    if line := fault_cases.summary([*stats.get("passed", ()), *stats.get("failed", ())]):
+        terminalreporter.write_line(line)
 
 
 _KEPT = {"TABLEAU_REST_XSD"}

@@ -122,7 +122,7 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
         stamp = _stamp(project, selection)
         known = read_json(kept) or {}
         if not project.manifest_path.is_file() or known.get("stamp") != stamp:
-            _parse(project)
+            _install(project)
             known = {
                 "stamp": stamp,
                 "warehouse": str((project.project_dir / _credentials(project).path).resolve()),
@@ -151,6 +151,8 @@ def select(manifest: Manifest, selection: str) -> set[str]:
 
 
 def _listed(project: DbtProject, selection: str) -> list[str]:
+    """Have dbt write the manifest anew, and return the unique ids that the selection names."""
+    # `dbt parse` writes no other manifest, and would be one more start of dbt
     arguments = ["list", "--select", selection, "--resource-types", "model", "seed", "snapshot"]
     said = _run(project, [*arguments, "--output", "json", "--output-keys", "unique_id"])
     return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
@@ -185,10 +187,9 @@ def _credentials(project: DbtProject) -> Any:
     return credentials
 
 
-def _parse(project: DbtProject) -> None:
+def _install(project: DbtProject) -> None:
     if project.has_uninstalled_deps:
         _run(project, ["deps", "--quiet"])
-    _run(project, ["parse", "--quiet"])
 
 
 def _run(project: DbtProject, arguments: list[str]) -> list[str]:

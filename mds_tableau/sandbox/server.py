@@ -30,6 +30,7 @@ from mds_tableau.sandbox.wire import Connection
 START_SECONDS = 30
 # Requests under way get this long to finish when the sandbox stops.
 STOP_SECONDS = 5
+ACCEPT_SECONDS = 0.01
 
 
 class Sandbox:
@@ -213,14 +214,20 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._faults.end()  # or requests that wait because of one would be waited for
+        for server in self.servers:
+            server.close()
         if self.is_abrupt:
-            for server in self.servers:
-                server.close()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.reset()
-            await asyncio.sleep(0)  # lets them learn that they are gone
+            await self._reset_connections()
+        # what is being accepted comes in now, and not after all others were told to end
+        await asyncio.sleep(ACCEPT_SECONDS)
         await super().shutdown(sockets)
+        await self._reset_connections()  # nobody else would close those that were waited for
+
+    async def _reset_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.reset()
+        await asyncio.sleep(0)  # lets them learn that they are gone
 
     @contextlib.contextmanager
     def running(self, listener: socket.socket) -> Iterator[None]:

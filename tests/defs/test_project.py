@@ -41,7 +41,7 @@ def test_setting_that_the_project_reads_makes_it_stale(shop: Workplace) -> None:
 def test_broken_project_is_told_in_dbts_words(shop: Workplace) -> None:
     """A project that dbt cannot parse is an error with dbt's own message, which names the file."""
     (shop.project / "models" / "broken.sql").write_text("select {{ ref('nowhere') }}")
-    with pytest.raises(ManifestError, match=r"(?s)dbt parse failed in .*broken.*nowhere"):
+    with pytest.raises(ManifestError, match=r"(?s)dbt list failed in .*broken.*nowhere"):
         prepare(find_project(shop.settings()), "reporting")
 
 

@@ -127,13 +127,13 @@ def test_wrong_credentials(place: Workplace, tmp_path: Path) -> None:
 
 def test_server_that_is_not_there(place: Workplace) -> None:
     """A server that nobody answers at stops the publish and is named."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    os.environ["TABLEAU_SERVER"] = f"http://127.0.0.1:{port}"
-    os.environ["TABLEAU_USERNAME"] = "ada"
-    os.environ["TABLEAU_PASSWORD"] = "a-password"
-    said = _refused(place, "key:tableau/dim_campaign")["tableau__dim_campaign"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and it does not listen
+        port = taken.getsockname()[1]
+        os.environ["TABLEAU_SERVER"] = f"http://127.0.0.1:{port}"
+        os.environ["TABLEAU_USERNAME"] = "ada"
+        os.environ["TABLEAU_PASSWORD"] = "a-password"
+        said = _refused(place, "key:tableau/dim_campaign")["tableau__dim_campaign"]
     assert f"http://127.0.0.1:{port} cannot be reached" in said
 
 

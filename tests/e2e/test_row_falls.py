@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,54 @@ from tests.pipeline import ROOT, Held, Workplace, execute, failures, held_by_san
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt, pytest.mark.hyper]
 
 STEP = "tableau__revenue"
+STAGES = ("parquet", "hyper", "tableau")
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A small project built by dbt, whose mart `revenue` has a row for each of ten days.
+
+    Beside it there is a copy.
+    """
+    folder = tmp_path_factory.mktemp("row_falls")
+    place = Workplace.create(
+        folder / "the shop", ROOT / "tests" / "projects" / "shop", MDS_MARTS="reporting"
+    )
+    lines = [f"{day},Ada,10.50,2026-01-{day:02}" for day in range(1, 11)]
+    seed = place.project / "seeds" / "orders.csv"
+    seed.write_text("\n".join(["order_id,customer,amount,ordered_on", *lines, ""]))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = execute(build_definitions(place.settings()), "kind:dbt", instance)
+    assert failures(result) == {}
+    shutil.copytree(place.folder, folder / "pristine")
+    return place
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Workplace:
-    """A small project whose mart `revenue` has a row for each order of its seed."""
-    return Workplace.create(
-        tmp_path / "the shop", ROOT / "tests" / "projects" / "shop", MDS_MARTS="reporting"
-    )
+def shop(built_once: Workplace) -> Workplace:
+    """The project as dbt had built it; nothing is exported or published yet."""
+    shutil.rmtree(built_once.folder)
+    shutil.copytree(built_once.folder.with_name("pristine"), built_once.folder)
+    return built_once
 
 
-def _orders(shop: Workplace, days: int) -> None:
-    """Give the seed one order on each of so many days."""
-    lines = [f"{day},Ada,10.50,2026-01-{day:02}" for day in range(1, days + 1)]
-    seed = shop.project / "seeds" / "orders.csv"
-    seed.write_text("\n".join(["order_id,customer,amount,ordered_on", *lines, ""]))
+def _warehouse(shop: Workplace) -> Path:
+    return shop.project / "db" / "the shop.duckdb"
 
 
-def _publish(shop: Workplace) -> dict[str, str]:
-    """Run the whole job, and return what the failed steps say."""
+def _keep(shop: Workplace, days: int) -> None:
+    """Leave the mart only its rows of the first so many days."""
+    with duckdb.connect(str(_warehouse(shop))) as connection:
+        connection.execute(
+            'DELETE FROM prefix_reporting."Revenue per Day" WHERE day("Ordered On") > ?', [days]
+        )
+
+
+def _publish(shop: Workplace, extracts: str = "revenue") -> dict[str, str]:
+    """Export, convert and publish what the warehouse has; return what the failed steps say."""
+    stages = " or ".join(f"key:{stage}/{extracts}" for stage in STAGES)
     with dg.DagsterInstance.ephemeral() as instance:
-        return failures(execute(build_definitions(shop.settings()), "*", instance))
+        return failures(execute(build_definitions(shop.settings()), stages, instance))
 
 
 def _publish_with(shop: Workplace, config: Mapping[str, Any]) -> dict[str, str]:
@@ -63,22 +91,20 @@ def test_empty_mart_is_published_only_when_it_may_be(shop: Workplace) -> None:
 
     What has rows again is published as always, and so is an empty mart that may be empty.
     """
-    model = shop.project / "models" / "reporting" / "revenue.sql"
-    whole = model.read_text()
-    empty = whole.replace("group by", "where false group by")
-    model.write_text(empty)
-    [(step, said)] = _publish(shop).items()
+    whole = _warehouse(shop).read_bytes()
+    _keep(shop, 0)
+    [(step, said)] = _publish(shop, "*").items()
     assert step == STEP
     assert "mart 'revenue' (models/reporting/revenue.sql) has no rows" in said
     # the other mart of the project is not held back
     assert set(held_by_sandbox(shop.data, shop.folder / "scratch")) == {"customers_v2"}
 
-    model.write_text(whole)
+    _warehouse(shop).write_bytes(whole)
     assert _publish(shop) == {}
     before = _held(shop)
-    assert len(before.rows) == 2
+    assert len(before.rows) == 10
 
-    model.write_text(empty)
+    _keep(shop, 0)
     assert set(_publish(shop)) == {STEP}
     assert _held(shop) == before
 
@@ -97,10 +123,9 @@ def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
 
     After that the rows that are there count, so that the next run is a run like any other.
     """
-    _orders(shop, 10)
     assert _publish(shop) == {}
     before = _held(shop)
-    _orders(shop, 4)
+    _keep(shop, 4)
     [(step, said)] = _publish(shop).items()
     assert step == STEP
     assert "it has 4 rows, 60.0% fewer than the 10 that the server has since" in said
@@ -113,7 +138,7 @@ def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
     after = _held(shop)
     assert (len(after.rows), after.revision) == (4, before.revision + 1)
 
-    _orders(shop, 1)
+    _keep(shop, 1)
     [said] = _publish(shop).values()
     assert "it has 1 row, 75.0% fewer than the 4" in said
     [command] = re.findall(r"on the command line: (dagster .*)$", said)
@@ -125,20 +150,15 @@ def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
 
 def test_limit_of_setting_and_model_beside_a_teams_own_assets(shop: Workplace) -> None:
     """The setting counts where a team runs dbt itself, and the model's own limit before it."""
-    _orders(shop, 10)
     assert _publish(shop) == {}
-    warehouse = shop.project / "db" / "the shop.duckdb"
-    with duckdb.connect(str(warehouse)) as connection:
-        connection.execute(
-            """DELETE FROM prefix_reporting."Revenue per Day" WHERE "Ordered On" > '2026-01-08'"""
-        )
+    _keep(shop, 8)
     os.environ["MDS_MAX_ROW_FALL"] = "0.1"
-    stages = " or ".join(f"key:{stage}/revenue" for stage in ("parquet", "hyper", "tableau"))
+    stages = " or ".join(f"key:{stage}/revenue" for stage in STAGES)
 
     def publish() -> dict[str, str]:
         definitions = extract_definitions(
             shop.project / "target" / "manifest.json",
-            duckdb_path=warehouse,
+            duckdb_path=_warehouse(shop),
             settings=shop.settings(),
         )
         with dg.DagsterInstance.ephemeral() as instance:

@@ -34,6 +34,7 @@ TO_PARQUET = "+key:parquet/*"
 TO_HYPER = "key:hyper/*"
 FROM_PARQUET = "key:hyper/* or key:tableau/*"
 FROM_HYPER = "key:tableau/*"
+
 DATASOURCE = "Revenue, daily"
 MORE = (
     "select\n    cast(count(*) as bigint) as orders,\n"

@@ -3,15 +3,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import tableauserverclient as TSC  # noqa: N812 - its documentation's name
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mds_tableau.errors import SandboxError
 from mds_tableau.sandbox import Sandbox, SandboxConfig
+from mds_tableau.sandbox.store import Store
 
 
 def test_nothing_runs_after_the_block(
@@ -50,6 +53,32 @@ def test_exception_in_the_block_stops_it_too(
         raise ZeroDivisionError
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=30)
+
+
+def test_client_that_comes_in_the_last_moment_is_not_kept(tmp_path: Path) -> None:
+    """Who connects while the sandbox begins to stop is told that it is gone, and not waited for."""
+    late: list[socket.socket] = []
+
+    class Stopping(Sandbox):
+        def application(self, store: Store, base_url: str) -> ASGIApp:
+            app = super().application(store, base_url)
+
+            async def stopping(scope: Scope, receive: Receive, send: Send) -> None:
+                server = self._server
+                assert server is not None
+                late.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+                server.should_exit = True
+                # the server looks ten times a second: it sees both at once when it goes on
+                threading.Event().wait(0.2)
+                await app(scope, receive, send)
+
+            return stopping
+
+    with Stopping(SandboxConfig(data_dir=tmp_path, users={"ada": "secret"})) as sandbox:
+        port = int(sandbox.url.rpartition(":")[2])
+        requests.get(sandbox.url, timeout=30)
+    with late[0] as client, suppress(ConnectionResetError):
+        assert client.recv(1) == b""
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "", "::"])  # noqa: S104

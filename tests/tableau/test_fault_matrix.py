@@ -1,14 +1,15 @@
 """Every fault at every step of a publish: it arrives exactly once, or the old extract stays.
 
-The sandbox misbehaves as told, the client is the real one, and what the server holds in the end is
-asked of it by a client that no fault strikes.
+The sandbox misbehaves as told, the client is the real one, and what the server holds before and
+after is asked of it by a client that no fault strikes. What one case leaves behind is the old
+extract of the next.
 """
 
 import hashlib
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -20,11 +21,12 @@ from mds_tableau.export import MartExport, export_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import About, Password, Patience, publish, sign_in, uploading
+from tests.fault_cases import ARRIVED, CASE_PROPERTY, CASES_PROPERTY, REFUSED
 
 USER = Password("ada", "a-password")
 CHUNK = 256 * 1024
 PATIENCE = Patience(
-    attempts=5, first_pause=0.01, longest_pause=0.02, connect_seconds=5, read_seconds=1
+    attempts=5, first_pause=0.01, longest_pause=0.02, connect_seconds=5, read_seconds=0.5
 )
 
 
@@ -36,8 +38,6 @@ class Case:
     on: str
     nth: int = 1
     error: type[MdsTableauError] | None = None
-    revisions: int = 2
-    name: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         detail = ", ".join(
@@ -130,7 +130,7 @@ def extracts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         for number in (1, 2):
             connection.execute(
                 f"CREATE TABLE t{number} AS SELECT i, hash(i + {number})::VARCHAR AS t "
-                "FROM range(60000) AS r(i)"
+                "FROM range(40000) AS r(i)"
             )
             mart = MartExport(f"t{number}", f"t{number}", "t.sql")
             version = export_mart(connection, mart, folder / mart.name)
@@ -139,15 +139,26 @@ def extracts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return made[0], made[1]
 
 
+@dataclass(frozen=True)
+class Held:
+    """What the server holds of the only datasource: its extract's digest, and its revision."""
+
+    digest: str
+    revision: int
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox that all cases share; each has a datasource of its own."""
+def running(
+    tmp_path_factory: pytest.TempPathFactory, extracts: tuple[Path, Path]
+) -> Iterator[Sandbox]:
+    """A sandbox that all cases share, in which one datasource is published."""
     config = SandboxConfig(
         data_dir=tmp_path_factory.mktemp("sandbox"),
         users={USER.username: USER.password},
         job_seconds=0.2,  # a job whose id is lost goes on by itself
     )
     with Sandbox(config, host="127.0.0.1", port=0) as sandbox:
+        _publish(sandbox, extracts[0])
         yield sandbox
 
 
@@ -159,29 +170,35 @@ def server(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbo
     running.faults.clear()
 
 
-def _publish(server: Sandbox, path: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def look(
+    running: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Held]]:
+    """Tells what the server holds, as a bystander sees it."""
+    folder = tmp_path_factory.mktemp("held")
+    client = TSC.Server(running.url, use_server_version=True)
+
+    def held() -> Held:
+        [item] = TSC.Pager(client.datasources)
+        client.datasources.populate_revisions(item)
+        revisions = [int(str(revision.revision_number)) for revision in item.revisions]
+        path = client.datasources.download(str(item.id), str(folder / "held"))
+        with zipfile.ZipFile(path) as archive:
+            [inner] = [entry for entry in archive.namelist() if entry.endswith(".hyper")]
+            return Held(hashlib.sha256(archive.read(inner)).hexdigest(), max(revisions))
+
+    with client.auth.sign_in(TSC.TableauAuth(USER.username, USER.password)):
+        yield held
+
+
+def _publish(server: Sandbox, path: Path) -> None:
     with (
         sign_in(server.url, "", USER, PATIENCE) as session,
         uploading(session, chunk_bytes=CHUNK) as uploads,
     ):
         publish(
-            session, path, datasource=name, project="Default", about=About("d"), uploads=uploads
+            session, path, datasource="Sales", project="Default", about=About("d"), uploads=uploads
         )
-
-
-def _held(server: Sandbox, name: str, folder: Path) -> tuple[str, int]:
-    """Return digest and revision of the only datasource of a name, as a bystander sees it."""
-    client = TSC.Server(server.url, use_server_version=True)
-    with client.auth.sign_in(TSC.TableauAuth(USER.username, USER.password)):
-        [item] = [i for i in TSC.Pager(client.datasources) if i.name == name]
-        client.datasources.populate_revisions(item)
-        revisions = len(item.revisions)  # asked for now, as the client does it lazily
-        path = client.datasources.download(str(item.id), str(folder / "held"))
-        # the next case need not list what this one has left
-        client.datasources.delete(str(item.id))
-    with zipfile.ZipFile(path) as archive:
-        [inner] = [entry for entry in archive.namelist() if entry.endswith(".hyper")]
-        return hashlib.sha256(archive.read(inner)).hexdigest(), revisions
 
 
 def _digest(path: Path) -> str:
@@ -202,24 +219,24 @@ def nothing_leaks() -> Iterator[None]:
 def test_a_publish_arrives_once_or_leaves_the_old_extract(
     server: Sandbox,
     extracts: tuple[Path, Path],
-    tmp_path: Path,
+    look: Callable[[], Held],
     case: Case,
     record_property: Callable[[str, object], None],
 ) -> None:
     """What can pass is survived; what cannot is told, and the server serves what it served."""
-    name = hashlib.sha256(str(case).encode()).hexdigest()[:12]
-    old, new = extracts
-    _publish(server, old, name)
+    record_property(CASES_PROPERTY, len(CASES))
+    before = look()
+    [new] = [path for path in extracts if _digest(path) != before.digest]
     server.faults.add(case.fault, case.on, nth=case.nth)
     if case.error is None:
-        _publish(server, new, name)
+        _publish(server, new)
     else:
         with pytest.raises(case.error) as caught:
-            _publish(server, new, name)
+            _publish(server, new)
         assert not isinstance(caught.value, Transient)
     struck = [applied.kind for applied in server.faults.applied]
     server.faults.clear()
     assert struck == [case.fault.kind]
-    wanted = (_digest(old), 1) if case.error else (_digest(new), 2)
-    assert _held(server, name, tmp_path) == wanted
-    record_property("fault", str(case))
+    wanted = before if case.error else Held(_digest(new), before.revision + 1)
+    assert look() == wanted
+    record_property(CASE_PROPERTY, REFUSED if case.error else ARRIVED)

@@ -11,7 +11,7 @@ import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ConnectionBlocked, ServerUnreachable, SignInError
 from mds_tableau.sandbox import Sandbox
-from mds_tableau.tableau import ConnectedApp, Credentials, Password, Token, sign_in
+from mds_tableau.tableau import ConnectedApp, Credentials, Password, Patience, Token, sign_in
 from tests.tableau.conftest import APP, TOKEN
 
 
@@ -69,7 +69,7 @@ def test_unreachable_server_is_named(free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
     with (
         pytest.raises(ServerUnreachable, match=rf"{url} cannot be reached.*TABLEAU_SERVER"),
-        sign_in(url, "", TOKEN),
+        sign_in(url, "", TOKEN, Patience(first_pause=0.01)),
     ):
         pass
 
