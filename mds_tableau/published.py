@@ -1,6 +1,7 @@
-"""Remembers what was published last: what analysts still see, and what may take its place.
+"""Remembers what was published last: what analysts still see, and what they will miss of it.
 
-Publishing belongs to `tableau`; keeping old extracts to publish them again does not belong here.
+Publishing belongs to `tableau`, and what may take its place is decided in `losses`; keeping old
+extracts to publish them again does not belong here.
 """
 
 from dataclasses import asdict
@@ -8,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mds_tableau.columns import counted
-from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
-from mds_tableau.extracts import Extract, step_name
 from mds_tableau.files import read_json, write_json
 from mds_tableau.tableau import Earlier, Published
 
@@ -64,29 +63,6 @@ def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier 
     return Earlier(last["id"], last["revision"], dict(last["columns"]) == columns)
 
 
-def refuse_repetition(folder: Path, extract: Extract, made: ExtractFile, *, target: str) -> None:
-    """Stop rows that were appended already from being appended once more.
-
-    Args:
-        folder: Where what was published is written down.
-        extract: What would be published.
-        made: Its file.
-        target: The server and site that are published to now.
-
-    Raises:
-        AppendedAlready: The rows are those of the last publish.
-    """
-    last = last_published(folder, extract.name)
-    if extract.mode != "append" or last is None or last.get("target") != target:
-        return
-    if last["fingerprint"] == made.fingerprint:
-        raise AppendedAlready(
-            f"Extract '{extract.name}' is not appended, because it holds the same "
-            f"{counted(made.rows, 'row')} that were published {last['published_at']}. Build it "
-            f"with new rows first, for example with --select '*tableau/{extract.name}'."
-        )
-
-
 def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str]:
     """Return what workbooks will miss of the columns that were published last, in sentences.
 
@@ -135,65 +111,4 @@ def still_serves(folder: Path, extract: str, *, target: str) -> str:
     return (
         f"the server still has {rows} published {last['published_at']}{revision} "
         f"as '{last['datasource']}' in '{last['project']}'"
-    )
-
-
-def refuse_loss(
-    folder: Path,
-    extract: Extract,
-    rows: int,
-    *,
-    target: str,
-    max_row_fall: float,
-    allow_row_fall: bool = False,
-) -> None:
-    """Stop an extract that lost its rows, or too many of them, from being published.
-
-    What is appended to a datasource takes nothing away from it, whatever number of rows it has.
-
-    Args:
-        folder: Where what was published is written down.
-        extract: What would be published.
-        rows: How many rows it has now.
-        target: The server and site that are published to now.
-        max_row_fall: Largest share of its rows that it may lose, when its model says nothing.
-        allow_row_fall: Let a fall through, whatever the limit is; an empty extract never is.
-
-    Raises:
-        EmptyExtract: It has no rows, and its model does not say that it may be empty.
-        RowsFell: It lost more of the rows that were published last than it may.
-    """
-    if extract.mode == "append":
-        return
-    [mart] = extract.marts
-    place = f"under config.meta.tableau of the model ({mart.yaml or mart.file})"
-    if rows == 0:
-        # also when nothing is known to be there: another machine may have published it
-        if not extract.allow_empty:
-            raise EmptyExtract(
-                f"Extract '{extract.name}' is not published, because mart '{mart.name}' "
-                f"({mart.file}) has no rows. Correct the data or the model; if a datasource "
-                f"without rows is right, set allow_empty: true {place}."
-            )
-        return
-    last = last_published(folder, extract.name)
-    if allow_row_fall or last is None or last.get("target") != target or not last["rows"]:
-        return
-    limit = max_row_fall if extract.max_row_fall is None else extract.max_row_fall
-    fall = (last["rows"] - rows) / last["rows"]
-    if fall <= limit:
-        return
-    source = "MDS_MAX_ROW_FALL" if extract.max_row_fall is None else f"max_row_fall {place}"
-    step = step_name("tableau", extract.name)
-    # quoted so that sh and cmd.exe read the same
-    config = f'{{\\"ops\\": {{\\"{step}\\": {{\\"config\\": {{\\"allow_row_fall\\": true}}}}}}}}'
-    raise RowsFell(
-        f"Extract '{extract.name}' is not published, because it has {counted(rows, 'row')}, "
-        f"{fall:.1%} fewer than the {last['rows']:,} that the server has since "
-        f"{last['published_at']}. At most {100 * limit:.4g}% may be lost in one publish: that is "
-        f"{limit:g} from {source}. Correct the data or the model; or, if so few rows are right, "
-        f"let them through once: materialize tableau/{extract.name} with the run config "
-        f"`ops: {{{step}: {{config: {{allow_row_fall: true}}}}}}` in the UI (Open launchpad), or "
-        f"on the command line: dagster asset materialize --select tableau/{extract.name} "
-        f'-m mds_tableau.definitions --config-json "{config}"'
     )

@@ -9,14 +9,13 @@ from mds_tableau.columns import HyperType
 from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
+from mds_tableau.losses import limits_of, refuse_loss
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
     changed_columns,
     earlier_publish,
     last_published,
     record_published,
-    refuse_loss,
-    refuse_repetition,
     still_serves,
 )
 from mds_tableau.tableau import Earlier, Published
@@ -141,15 +140,10 @@ def sales(*, yaml: str = "models/marts/_marts.yml", **changes: Any) -> Extract:
 
 def refused(folder: Path, rows: int, **changes: Any) -> str | None:
     """Why that many rows are not published `here`, where a half may be lost; None when they are."""
-    given = {
-        "extract": sales(),
-        "target": "here",
-        "max_row_fall": 0.5,
-        "allow_row_fall": False,
-        **changes,
-    }
+    given = {"extract": sales(), "target": "here", "max_row_fall": 0.5, **changes}
+    target, content = given.pop("target"), made(folder, rows, extract=given["extract"].name)
     try:
-        refuse_loss(folder, rows=rows, **given)
+        refuse_loss(folder, content, limits_of(**given), target=target)
     except (EmptyExtract, RowsFell) as error:
         return str(error)
     return None
@@ -165,9 +159,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("target", ["here", "elsewhere"])
 def test_no_rows_are_refused_everywhere(folder: Path, target: str) -> None:
     """Also where nothing is known to have been published; the message names both files."""
-    with pytest.raises(EmptyExtract) as caught:
-        refuse_loss(folder, sales(), 0, target=target, max_row_fall=1, allow_row_fall=True)
-    assert str(caught.value) == (
+    assert refused(folder, 0, target=target, max_row_fall=1, allow_row_fall=True) == (
         "Extract 'sales' is not published, because mart 'sales' (models/sales.sql) has no rows. "
         "Correct the data or the model; if a datasource without rows is right, set "
         "allow_empty: true under config.meta.tableau of the model (models/marts/_marts.yml)."
@@ -184,9 +176,7 @@ def test_no_rows_may_be_allowed(folder: Path) -> None:
 
 def test_a_fall_is_told_with_both_numbers_and_the_way_out(folder: Path) -> None:
     """The message has rows, share, time, limit, where it is from, and how to publish once."""
-    with pytest.raises(RowsFell) as caught:
-        refuse_loss(folder, sales(), 1000, target="here", max_row_fall=0.5)
-    assert str(caught.value) == (
+    assert refused(folder, 1000) == (
         "Extract 'sales' is not published, because it has 1,000 rows, 75.0% fewer than the 4,000 "
         "that the server has since 2026-11-22T06:00:00+00:00. At most 50% may be lost in one "
         "publish: that is 0.5 from MDS_MAX_ROW_FALL. Correct the data or the model; or, if so few "
@@ -265,14 +255,14 @@ def test_what_is_remembered_for_the_next_publish(folder: Path) -> None:
 
 def test_rows_are_appended_once(folder: Path) -> None:
     """The rows of the last publish are not appended again; other rows and other places are."""
-    appending = sales(mode="append")
+    appending = limits_of(sales(mode="append"), max_row_fall=0.5)
     with pytest.raises(
         AppendedAlready, match=r"the same 4,000 rows that were published 2026-11-22"
     ):
-        refuse_repetition(folder, appending, made(folder, 4000), target="here")
-    refuse_repetition(folder, sales(), made(folder, 4000), target="here")
-    refuse_repetition(folder, appending, made(folder, 4000), target="elsewhere")
-    refuse_repetition(folder, appending, made(folder, fingerprint="ef" * 32), target="here")
+        refuse_loss(folder, made(folder, 4000), appending, target="here")
+    refuse_loss(folder, made(folder, 4000), appending, target="elsewhere")
+    refuse_loss(folder, made(folder, 1, fingerprint="ef" * 32), appending, target="here")
+    assert refused(folder, 4000) is None
 
 
 @pytest.mark.parametrize(
@@ -295,7 +285,8 @@ def test_appended_rows_are_added_up_while_nobody_else_publishes(
     assert last["rows"] == rows
     assert still_serves(folder, "sales", target="here").startswith(said)
     # appending takes nothing away, so few rows or none are no loss
-    assert refused(folder, 0, extract=sales(mode="append")) is None
+    appending = limits_of(sales(mode="append"), max_row_fall=0.5)
+    refuse_loss(folder, made(folder, 0, fingerprint="ef" * 32), appending, target="here")
 
 
 def test_columns_that_workbooks_will_miss_are_told_with_both_types(tmp_path: Path) -> None:

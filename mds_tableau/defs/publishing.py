@@ -1,7 +1,7 @@
 """Makes the asset `tableau/*`: the datasource on the server that one extract becomes.
 
 Publishing itself belongs to `mds_tableau.tableau`; what may not take the place of what is there is
-decided in `mds_tableau.published`.
+decided in `mds_tableau.losses`.
 """
 
 from typing import Any, Final
@@ -19,12 +19,11 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256
+from mds_tableau.losses import limits_of, refuse_loss
 from mds_tableau.published import (
     changed_columns,
     earlier_publish,
     record_published,
-    refuse_loss,
-    refuse_repetition,
 )
 from mds_tableau.tableau import About
 
@@ -71,15 +70,12 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     f"{made.path} has changed since it was verified. It is not published; build it "
                     f"again, for example with --select 'hyper/{extract.name}*'."
                 )
-            refuse_loss(
-                folders.published,
+            limits = limits_of(
                 extract,
-                made.rows,
-                target=folders.target,
                 max_row_fall=folders.max_row_fall,
                 allow_row_fall=config.allow_row_fall,
             )
-            refuse_repetition(folders.published, extract, made, target=folders.target)
+            refuse_loss(folders.published, made, limits, target=folders.target)
             published = tableau.publish(
                 made.path,
                 datasource=extract.datasource,

@@ -4,7 +4,6 @@ Both start when the first step needs them and end with the run. What they do bel
 `mds_tableau.hyper` and `mds_tableau.tableau`; secrets reach them as environment variables only.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import dagster as dg
 from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from mds_tableau.destination import Destination, LocalSandbox, SignIn
 from mds_tableau.errors import MdsTableauError
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
@@ -22,18 +22,13 @@ from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
     About,
-    ConnectedApp,
-    Credentials,
     Earlier,
-    Password,
     Patience,
     Published,
     Route,
     Session,
-    Token,
     Uploads,
     publish,
-    sign_in,
     uploading,
 )
 from mds_tableau.verify import Level
@@ -148,19 +143,7 @@ class TableauServer(_RunScoped):
             SandboxError: The sandbox cannot be started.
         """
         if self._session is None:
-            if self.server:
-                server, credentials = self.server, self._credentials()
-            else:
-                server, credentials = self._start_sandbox()
-            patience = Patience(
-                connect_seconds=self.connect_timeout,
-                read_seconds=self.read_timeout,
-                publish_seconds=self.publish_timeout,
-            )
-            route = Route(self.ca_bundle, self.proxy, self.client_certificate, self.client_key)
-            self._session = self._stack().enter_context(
-                sign_in(server, self.site, credentials, patience, route)
-            )
+            self._session = self._stack().enter_context(self._destination().session())
         return self._session
 
     def begin(self, path: Path) -> None:
@@ -216,28 +199,26 @@ class TableauServer(_RunScoped):
             create_project=self.create_projects,
         )
 
-    def _credentials(self) -> Credentials:
-        if self.token_name:
-            return Token(self.token_name, self.token_value)
-        if self.connected_app_client_id:
-            return ConnectedApp(
+    def _destination(self) -> Destination:
+        return Destination(
+            server=self.server,
+            site=self.site,
+            sign_in=SignIn(
+                self.token_name,
+                self.token_value,
                 self.connected_app_client_id,
                 self.connected_app_secret_id,
                 self.connected_app_secret_value,
                 self.username,
-            )
-        return Password(self.username, self.password)
-
-    def _start_sandbox(self) -> tuple[str, Credentials]:
-        # a real server needs no sandbox, and nobody should wait for it to load
-        from mds_tableau.sandbox import Sandbox, SandboxConfig
-
-        user = Password("mds-tableau-run", secrets.token_urlsafe(24))
-        config = SandboxConfig(
-            data_dir=Path(self.sandbox_dir),
-            users={user.username: user.password},
-            projects=tuple(self.sandbox_projects),
-            public_url=self.sandbox_url,
+                self.password,
+            ),
+            patience=Patience(
+                connect_seconds=self.connect_timeout,
+                read_seconds=self.read_timeout,
+                publish_seconds=self.publish_timeout,
+            ),
+            route=Route(self.ca_bundle, self.proxy, self.client_certificate, self.client_key),
+            sandbox=LocalSandbox(
+                Path(self.sandbox_dir), self.sandbox_url, tuple(self.sandbox_projects)
+            ),
         )
-        sandbox = self._stack().enter_context(Sandbox(config, host="127.0.0.1", port=0))
-        return sandbox.url, user

@@ -1,0 +1,125 @@
+"""Decides whether an extract may take the place of what was published last.
+
+Rows that are gone, and rows that would be there twice, stop it. What was published is remembered in
+`published`; comparing an extract with its mart is done before, in `verify`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mds_tableau.columns import counted
+from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
+from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import Extract, PublishMode, step_name
+from mds_tableau.published import last_published
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be published, and how messages tell what to do about what may not.
+
+    Attributes:
+        origin: What the extract is made of, such as `mart 'sales' (models/sales.sql)`.
+        correct: What to put right, such as `the data or the model`.
+        mode: What happens to the datasource that is there; what is appended takes nothing away.
+        allow_empty: Whether it may be published without rows.
+        to_allow_empty: How to say so.
+        max_row_fall: Largest share of its rows that it may lose in one publish.
+        limit_from: Where that share is from.
+        allow_row_fall: Whether this once any fall is let through; an empty extract never is.
+        to_allow_row_fall: How to say so.
+        to_build: How to build it with other rows.
+    """
+
+    origin: str
+    correct: str
+    mode: PublishMode
+    allow_empty: bool
+    to_allow_empty: str
+    max_row_fall: float
+    limit_from: str
+    allow_row_fall: bool
+    to_allow_row_fall: str
+    to_build: str
+
+
+def limits_of(extract: Extract, *, max_row_fall: float, allow_row_fall: bool = False) -> Limits:
+    """Return the limits of an extract of the dbt project.
+
+    Args:
+        extract: The extract.
+        max_row_fall: Largest share of its rows that it may lose, when its model says nothing.
+        allow_row_fall: Whether the run lets any fall through.
+    """
+    [mart] = extract.marts
+    place = f"under config.meta.tableau of the model ({mart.yaml or mart.file})"
+    step = step_name("tableau", extract.name)
+    # quoted so that sh and cmd.exe read the same
+    config = f'{{\\"ops\\": {{\\"{step}\\": {{\\"config\\": {{\\"allow_row_fall\\": true}}}}}}}}'
+    own = extract.max_row_fall
+    return Limits(
+        origin=f"mart '{mart.name}' ({mart.file})",
+        correct="the data or the model",
+        mode=extract.mode,
+        allow_empty=extract.allow_empty,
+        to_allow_empty=f"set allow_empty: true {place}",
+        max_row_fall=max_row_fall if own is None else own,
+        limit_from="MDS_MAX_ROW_FALL" if own is None else f"max_row_fall {place}",
+        allow_row_fall=allow_row_fall,
+        to_allow_row_fall=(
+            f"materialize tableau/{extract.name} with the run config "
+            f"`ops: {{{step}: {{config: {{allow_row_fall: true}}}}}}` in the UI (Open launchpad), "
+            f"or on the command line: dagster asset materialize --select tableau/{extract.name} "
+            f'-m mds_tableau.definitions --config-json "{config}"'
+        ),
+        to_build=f"--select '*tableau/{extract.name}'",
+    )
+
+
+def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -> None:
+    """Stop an extract that would take away rows that have to stay, or add rows once more.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What is to be published.
+        limits: What may be.
+        target: The server and site that are published to.
+
+    Raises:
+        EmptyExtract: It has no rows, and it is not said that it may be empty.
+        RowsFell: It lost more of the rows that were published last than it may.
+        AppendedAlready: It is to be appended, and its rows are those of the last publish.
+    """
+    last = last_published(folder, made.extract)
+    if last is not None and last.get("target") != target:
+        last = None
+    if limits.mode == "append":
+        if last is not None and last["fingerprint"] == made.fingerprint:
+            raise AppendedAlready(
+                f"Extract '{made.extract}' is not appended, because it holds the same "
+                f"{counted(made.rows, 'row')} that were published {last['published_at']}. Build it "
+                f"with new rows first, for example with {limits.to_build}."
+            )
+        return
+    if made.rows == 0:
+        # also when nothing is known to be there: another machine may have published it
+        if not limits.allow_empty:
+            raise EmptyExtract(
+                f"Extract '{made.extract}' is not published, because {limits.origin} has no rows. "
+                f"Correct {limits.correct}; if a datasource without rows is right, "
+                f"{limits.to_allow_empty}."
+            )
+        return
+    if limits.allow_row_fall or last is None or not last["rows"]:
+        return
+    fall = (last["rows"] - made.rows) / last["rows"]
+    if fall <= limits.max_row_fall:
+        return
+    raise RowsFell(
+        f"Extract '{made.extract}' is not published, because it has {counted(made.rows, 'row')}, "
+        f"{fall:.1%} fewer than the {last['rows']:,} that the server has since "
+        f"{last['published_at']}. At most {100 * limits.max_row_fall:.4g}% may be lost in one "
+        f"publish: that is {limits.max_row_fall:g} from {limits.limit_from}. Correct "
+        f"{limits.correct}; or, if so few rows are right, let them through once: "
+        f"{limits.to_allow_row_fall}"
+    )
