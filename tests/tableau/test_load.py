@@ -92,6 +92,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]
         data_dir=tmp_path / "sandbox",
         users={user.username: user.password for user in USERS},
         tokens={TOKEN.name: TOKEN.value},
+        job_seconds=0.2,  # a job whose id is lost goes on by itself
     )
     with Sandbox(config, host="127.0.0.1", port=0) as sandbox:
         yield sandbox
@@ -258,6 +259,36 @@ def test_threads_that_share_a_session_mix_nothing_up(
         for place, digest in enumerate(digests):
             ended = times[digest][1]
             assert not [later for later in digests[:place] if times[later][0] > ended]
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.Disconnect("before"), faults.Disconnect("after")], ids=["before", "after"]
+)
+def test_a_lost_answer_is_not_taken_from_somebody_else(
+    server: Sandbox, parcels: list[Parcel], tmp_path: Path, fault: faults.Fault
+) -> None:
+    """Where all publish to one datasource and every other answer is lost, each is there once."""
+    some = [Parcel(one.path, "One for all", one.digest) for one in parcels[:12]]
+    server.faults.add(fault, "publish_datasource", every=2)
+
+    def send(parcel: Parcel) -> None:
+        publish(
+            session,
+            parcel.path,
+            datasource=parcel.name,
+            project="Default",
+            about=About(parcel.digest),
+            uploads=uploads,
+        )
+
+    with (
+        sign_in(server.url, "", USERS[0], PATIENCE) as session,
+        uploading(session, workers=4, chunk_bytes=CHUNK) as uploads,
+        ThreadPoolExecutor(THREADS) as threads,
+    ):
+        list(threads.map(send, some))
+    server.faults.clear()
+    _assert_arrived(_revisions(server, tmp_path), some)
 
 
 def test_processes_with_users_of_their_own_mix_nothing_up(
