@@ -76,6 +76,10 @@ class TokenInUse(Transient):
     """Another process is signed in with the token, which a server allows one session at a time."""
 
 
+class BeingPublished(Transient):
+    """Another publish of the same datasource has not ended yet."""
+
+
 class ServerUnreachable(Transient):
     """The server did not answer, or something that is not Tableau Server answered."""
 

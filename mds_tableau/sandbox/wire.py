@@ -62,6 +62,14 @@ class Connection(H11Protocol):
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.transport.abort()
 
+    def shutdown(self) -> None:
+        """Ends it because the server stops: at once where it is idle, else after the reply."""
+        super().shutdown()
+        if self.is_idle and self.transport.get_extra_info("ssl_object") is not None:
+            # TLS would wait for the client's own farewell, which one that is idle does not send.
+            # What was written is on its way by now.
+            self.transport.abort()
+
     def close_idle(self) -> None:
         """Closes all of the server's connections that wait for a next request."""
         for connection in list(self.connections):

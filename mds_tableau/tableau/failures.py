@@ -121,6 +121,12 @@ def _no_answer_of_tableau(doing: str, server: str, status: int) -> MdsTableauErr
 def _no_answer(
     doing: str, server: str, error: requests.exceptions.RequestException
 ) -> MdsTableauError:
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE" not in str(error).upper():
+        return ConnectionBlocked(
+            f"{doing} failed: {server} and this machine do not agree on TLS ({_cause(error)}). "
+            "Check that TABLEAU_SERVER is an https:// address, which TLS versions the server "
+            "allows, and whether it asks for a client certificate (TABLEAU_CLIENT_CERTIFICATE)."
+        )
     if isinstance(error, requests.exceptions.SSLError):
         return ConnectionBlocked(
             f"{doing} failed: the certificate of {server} is not trusted. If your company has its "

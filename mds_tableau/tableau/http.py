@@ -9,6 +9,7 @@ server was half done. It is certain only where it answers a request that was not
 and `chunks` knows that of the requests that are large enough to be broken off.
 """
 
+import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ _HARMLESS: Final = frozenset({"GET", "HEAD"})
 
 
 class _Repeats(Retry):
-    """urllib3's rules, but for these: a status depends on the method, and TLS is not retried."""
+    """urllib3's rules, but for these: a status depends on the method, and so does an end of TLS."""
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         """Whether an answer is one to ask again after."""
@@ -42,7 +43,10 @@ class _Repeats(Retry):
     def increment(self, *args: Any, **kwargs: Any) -> Self:
         """Count a failure, or raise it when it is the last one or will not go away."""
         error = kwargs.get("error")
-        if isinstance(error, SSLError):
+        method = str(kwargs.get("method", args[0] if args else ""))
+        # urllib3 would repeat all requests after an error of TLS, as if none of them had arrived
+        is_harmless = method.upper() in _HARMLESS
+        if isinstance(error, SSLError) and not (is_harmless and _broke_off(error)):
             raise error
         return super().increment(*args, **kwargs)
 
@@ -79,10 +83,17 @@ class HttpSession(requests.Session):
         Raises:
             ConnectionBlocked: It would go over plain http to another machine.
             ServerUnreachable: A page is the answer, in which the client would see an empty list.
+            requests.exceptions.ConnectionError: Among others, when TLS noticed that a connection
+                broke off, which requests takes for a bad certificate.
         """
         self.last_status = 0
         _refuse_plain(str(args[1] if len(args) > 1 else kwargs["url"]))
-        response = super().request(*args, **kwargs)
+        try:
+            response = super().request(*args, **kwargs)
+        except requests.exceptions.SSLError as error:
+            if not _broke_off(error):
+                raise
+            raise requests.exceptions.ConnectionError("the connection broke off") from error
         self.last_status = response.status_code
         if response.ok and "html" in response.headers.get("Content-Type", "").casefold():
             raise ServerUnreachable(
@@ -121,3 +132,13 @@ class HttpSessions:
         """Close the connections of all that were made."""
         for session in self._made:
             session.close()
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Whether an error of TLS is that the other side was gone."""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        if isinstance(inner, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+            return True
+        inner = getattr(inner, "reason", None) or next(iter(inner.args), None)
+    return False

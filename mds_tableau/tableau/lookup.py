@@ -23,10 +23,12 @@ class Held:
     Attributes:
         item: The datasource as the server tells it.
         revision: Its newest revision; None where the site keeps no history or does not show it.
+        publisher_id: LUID of who published that; None where it is not told.
     """
 
     item: TSC.DatasourceItem
     revision: int | None
+    publisher_id: str | None = None
 
     @property
     def id(self) -> str:
@@ -79,20 +81,24 @@ def held(session: Session, datasource_id: str) -> Held | None:
             if str(error.code) != _NOT_FOUND:
                 raise
             return None
-        return Held(item, _revision(client, item))
+        newest = _newest_revision(client, item)
+        if newest is None:
+            return Held(item, None)
+        return Held(item, int(newest.revision_number or 0), newest.user_id)
 
     found = session.ask("Looking at the datasource", ask)
     if found is None:
-        session.known_datasources = {
-            key: value for key, value in session.known_datasources.items() if value != datasource_id
-        }
+        # in place, as another thread may be writing down what it found
+        for key, value in list(session.known_datasources.items()):
+            if value == datasource_id:
+                session.known_datasources.pop(key, None)
     return found
 
 
-def _revision(client: TSC.Server, item: TSC.DatasourceItem) -> int | None:
+def _newest_revision(client: TSC.Server, item: TSC.DatasourceItem) -> TSC.RevisionItem | None:
     try:
         client.datasources.populate_revisions(item)
-        numbers = [int(r.revision_number) for r in item.revisions if r.revision_number]
+        revisions = [one for one in item.revisions if one.revision_number]
     except ServerResponseError:
         return None
-    return max(numbers, default=None)
+    return max(revisions, key=lambda one: int(one.revision_number or 0), default=None)

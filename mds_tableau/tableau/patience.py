@@ -63,6 +63,8 @@ class Patience:
         self,
         work: Callable[[], _T],
         tell: Callable[[str], None],
+        *,
+        can_pass: Callable[[BaseException], bool] = lambda error: isinstance(error, Transient),
         reached: Callable[[], int] = lambda: 0,
     ) -> _T:
         """Return what `work` returns, calling it again after errors that can pass.
@@ -70,6 +72,7 @@ class Patience:
         Args:
             work: Called until it returns, raises something else, or patience ends.
             tell: As for `repeat`.
+            can_pass: As for `repeat`.
             reached: As for `repeat`.
 
         Raises:
@@ -84,8 +87,10 @@ class Patience:
             return work()
 
         try:
-            return self.repeat(once, tell, reached=reached)
+            return self.repeat(once, tell, can_pass=can_pass, reached=reached)
         except Transient as error:
+            if attempts == 1:
+                raise
             took = time.monotonic() - started
             raise type(error)(f"{error} Tried {attempts} times in {took:.0f} seconds.") from error
 

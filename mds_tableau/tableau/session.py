@@ -4,31 +4,31 @@ What is done within a session belongs to `projects`, `uploads` and `publish`; wh
 repeated in place to `http`.
 """
 
-import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-import platformdirs
 import requests
 import tableauserverclient as TSC  # noqa: N812
-from filelock import FileLock, Timeout
 
-from mds_tableau.errors import ServerUnreachable, SessionEnded, SignInError, TokenInUse
+from mds_tableau.errors import ServerUnreachable, SessionEnded, SignInError
 from mds_tableau.tableau.credentials import Credentials, Token
 from mds_tableau.tableau.failures import translated
 from mds_tableau.tableau.http import HttpSession, HttpSessions
 from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.route import Route
+from mds_tableau.tableau.turns import token_turn
 
 _LOWEST_API: Final = (3, 0)
 """Tableau 2018.1. The client stays at 2.4, silently, when it cannot learn the server's version."""
 
 _RENEWALS: Final = 5
-"""How often a session is signed in again before something is plainly wrong with it."""
+_RENEWALS_WITHIN: Final = 600.0
+"""How often, in so many seconds, a session is signed in again before something is wrong with it."""
 
 _SIGN_INS: Final = 3
 _ASKS: Final = 3
@@ -80,7 +80,7 @@ class Session:
         )
         self._credentials = credentials
         self._lock = threading.Lock()
-        self._renewals = 0
+        self._renewals: list[float] = []
 
     def __repr__(self) -> str:
         return f"Session({self.server!r}, {self.site!r}, {self._credentials})"
@@ -161,12 +161,15 @@ class Session:
         with self._lock:
             if self.token != ended:
                 return
-            self._renewals += 1
-            if self._renewals > _RENEWALS:
+            now = time.monotonic()
+            self._renewals = [at for at in self._renewals if now - at < _RENEWALS_WITHIN]
+            self._renewals.append(now)
+            if len(self._renewals) > _RENEWALS:
                 raise SignInError(
                     f"{self.server} has ended the session of {self._credentials} "
-                    f"{self._renewals} times. Something else signs in with it at the same time: "
-                    "a personal access token has one session at a time. Give each its own token."
+                    f"{len(self._renewals)} times in ten minutes. Something else signs in with "
+                    "it at the same time: a personal access token has one session at a time. Give "
+                    "each its own token."
                 )
             _log.warning("%s has ended the session; signing in again.", self.server)
             self.sign_in()
@@ -224,37 +227,12 @@ def sign_in(
     patience = patience or Patience()
     with ExitStack() as stack:
         if isinstance(credentials, Token):
-            stack.enter_context(_turn(server, credentials, patience.publish_seconds))
+            stack.enter_context(token_turn(server, credentials, patience.publish_seconds))
         session = Session(server, site, credentials, patience, route or Route())
         stack.callback(session.close)
         session.sign_in()
         stack.callback(session.sign_out)
         yield session
-
-
-@contextmanager
-def _turn(server: str, token: Token, seconds: float) -> Iterator[None]:
-    digest = hashlib.sha256(f"{server}\0{token.name}\0{token.value}".encode()).hexdigest()
-    folder = platformdirs.user_cache_path("mds_tableau") / "tokens"
-    folder.mkdir(parents=True, exist_ok=True)
-    # within a process the lock is not in the way: a server cannot tell two of its sessions apart
-    lock = FileLock(folder / f"{digest[:32]}.lock", is_singleton=True, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.warning("Another process is signed in with %s; waiting for it to end.", token)
-        try:
-            lock.acquire(timeout=seconds)
-        except Timeout as error:
-            raise TokenInUse(
-                f"Another process of this user is signed in with {token} since more than "
-                f"{seconds:,.0f} seconds. A token has one session at a time: let that process end, "
-                "or give this one a token of its own."
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _is_usable(client: TSC.Server) -> bool:

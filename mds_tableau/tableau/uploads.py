@@ -124,7 +124,7 @@ class Uploads(Fileuploads):
 
     def _persist(self, path: Path) -> str:
         upload = _Upload(self, self._session, path, self._chunk_bytes)
-        return upload.patience.persist(upload.once, _log.warning, lambda: upload.furthest)
+        return upload.patience.persist(upload.once, _log.warning, reached=lambda: upload.furthest)
 
 
 class _Upload:

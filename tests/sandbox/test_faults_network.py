@@ -286,6 +286,17 @@ def test_struck_connections_are_let_go(
     assert len(list(folder.iterdir())) < before + 10
 
 
+def test_stopping_under_tls_waits_for_no_idle_client(
+    make_sandbox: Callable[..., Sandbox], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that a client keeps for later is ended at once, with nothing left open."""
+    tls = self_signed(tmp_path)
+    with requests.Session() as client:
+        with Sandbox(make_sandbox(tmp_path / "data").config, tls=tls) as sandbox:
+            assert client.get(f"{sandbox.url}{INFO}", timeout=30, verify=str(tls[0])).ok
+        assert not [record for record in caplog.records if "exceeded" in record.getMessage()]
+
+
 def test_faults_work_under_tls_too(make_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     """Connections end, also one that hangs when the sandbox stops; TSC refuses to leave TLS."""
     tls = self_signed(tmp_path)

@@ -20,6 +20,7 @@ from mds_tableau.sandbox.faults import Rule
 from mds_tableau.tableau import Password, Patience, Session, publish, sign_in, uploading
 from mds_tableau.tableau.chunks import Chunk
 from mds_tableau.tableau.uploads import LARGEST_CHUNK_BYTES
+from tests.certificates import self_signed
 
 MEGABYTE = 1024**2
 USER = Password("ada", "a-password")
@@ -29,15 +30,25 @@ PATIENCE = Patience(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sandbox]:
+def scheme(request: pytest.FixtureRequest) -> str:
+    """What the sandbox is spoken to by."""
+    return str(getattr(request, "param", "http"))
+
+
+@pytest.fixture
+def server(tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox that takes for an extract what begins as one."""
+    tls = None
+    if scheme == "https":
+        tls = self_signed(tmp_path)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls[0]))
     config = SandboxConfig(
         data_dir=tmp_path / "sandbox",
         users={USER.username: USER.password},
         open_extracts=False,
         job_polls=1,
     )
-    with Sandbox(config, host="127.0.0.1", port=0) as sandbox:
+    with Sandbox(config, host="127.0.0.1", port=0, tls=tls) as sandbox:
         yield sandbox
 
 
@@ -78,6 +89,7 @@ def _holds(server: Sandbox, path: Path) -> bool:
     return held == hashlib.sha256(path.read_bytes()).digest()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"], indirect=True)
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_line_that_breaks_within_a_chunk_costs_that_chunk_only(
     server: Sandbox, session: Session, counts: tuple[Rule, Rule], tmp_path: Path, reset: bool
@@ -88,6 +100,29 @@ def test_a_line_that_breaks_within_a_chunk_costs_that_chunk_only(
     _send(session, path, 16 * MEGABYTE)
     begun, sent = counts
     assert (begun.matched, sent.matched) == (1, 4)
+    assert _holds(server, path)
+
+
+@pytest.mark.parametrize("scheme", ["https"], indirect=True)
+@pytest.mark.parametrize(
+    ("fault", "on"),
+    [
+        (faults.Disconnect("before"), "initiate_upload"),
+        (faults.Disconnect("before"), "query_projects"),
+        (faults.Disconnect("after", reset=False), "append_upload"),
+        (faults.Disconnect("read"), "publish_datasource"),
+        (faults.Truncate(), "query_job"),
+    ],
+    ids=str,
+)
+def test_a_broken_line_is_not_taken_for_a_bad_certificate(
+    server: Sandbox, session: Session, tmp_path: Path, fault: faults.Fault, on: str
+) -> None:
+    """Where TLS notices that the line broke, the publish goes on as it does without TLS."""
+    path = _file(tmp_path, MEGABYTE)
+    server.faults.add(fault, on, nth=1)
+    _send(session, path, MEGABYTE // 2)
+    assert [applied.operation for applied in server.faults.applied] == [on]
     assert _holds(server, path)
 
 
