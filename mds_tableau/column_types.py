@@ -26,6 +26,7 @@ from mds_tableau.column_ways import (
 )
 from mds_tableau.columns import ColumnPlan, HyperType, quote_identifier
 from mds_tableau.errors import UnsupportedColumn
+from mds_tableau.wording import MODEL, Wording
 
 _TEXT: Final = HyperType("TEXT")
 _AS_IT_IS: Final = {
@@ -90,6 +91,7 @@ def plan_columns(
     file: str,
     options: Mapping[str, ColumnOptions] | None = None,
     problems: Sequence[str] = (),
+    wording: Wording = MODEL,
 ) -> tuple[ColumnPlan, ...]:
     """Return the plan for each column of a mart, in the mart's order.
 
@@ -99,6 +101,7 @@ def plan_columns(
         file: Path of the model's SQL file, for the message.
         options: What is asked for single columns, by name; case does not matter, as in DuckDB.
         problems: What is known to be wrong with the columns already, to be told with the rest.
+        wording: How messages speak of the mart.
 
     Raises:
         UnsupportedColumn: A column has a type or a name that an extract cannot hold, or an option
@@ -110,12 +113,12 @@ def plan_columns(
     """
     columns = list(described)
     names = [name for name, _ in columns]
-    asked, unknown = _by_column(names, options or {})
+    asked, unknown = _by_column(names, options or {}, wording)
     problems = [*problems, *name_problems(names), *unknown]
     plans: list[ColumnPlan] = []
     refused: list[str] = []
     for name, duckdb_type in columns:
-        plan = _plan(name, duckdb_type, asked.get(name, ColumnOptions()))
+        plan = _plan(name, duckdb_type, asked.get(name, ColumnOptions()), wording)
         if isinstance(plan, ColumnPlan):
             plans.append(plan)
         else:
@@ -124,13 +127,15 @@ def plan_columns(
     if problems:
         lines = "".join(f"\n- {line}" for line in problems)
         raise UnsupportedColumn(
-            f"Cannot export mart '{mart}' ({file}):{lines}", mart=mart, columns=tuple(refused)
+            f"Cannot export {wording.what} '{mart}' ({file}):{lines}",
+            mart=mart,
+            columns=tuple(refused),
         )
     return tuple(plans)
 
 
 def _by_column(
-    names: list[str], options: Mapping[str, ColumnOptions]
+    names: list[str], options: Mapping[str, ColumnOptions], wording: Wording
 ) -> tuple[dict[str, ColumnOptions], list[str]]:
     known = {name.casefold(): name for name in names}
     asked: dict[str, ColumnOptions] = {}
@@ -143,13 +148,15 @@ def _by_column(
         near = get_close_matches(name, names, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         problems.append(
-            f"config.meta.tableau asks something for column '{name}', which the mart does not "
+            f"{wording.asks} something for column '{name}', which the {wording.what} does not "
             f"have.{hint}"
         )
     return asked, problems
 
 
-def _plan(name: str, duckdb_type: str, options: ColumnOptions) -> ColumnPlan | str:
+def _plan(
+    name: str, duckdb_type: str, options: ColumnOptions, wording: Wording
+) -> ColumnPlan | str:
     """Plan one column; a text says why there is none."""
     quoted = quote_identifier(name)
     rule = _rule(duckdb_type, options)
@@ -171,15 +178,16 @@ def _plan(name: str, duckdb_type: str, options: ColumnOptions) -> ColumnPlan | s
         wanted = ", ".join(unsuited) or f"as: {options.as_}"
         allowed = f"It can be {' or '.join(rule.words)}" if rule.words else "Remove it"
         return (
-            f"column '{name}' has type {duckdb_type}, which '{wanted}' under config.meta.tableau "
-            f"does not suit. {allowed}."
+            f"column '{name}' has type {duckdb_type}, which '{wanted}' {wording.option} does not "
+            f"suit. {allowed}."
         )
     if way is None:
+        cast = wording.convert.replace("convert", "Cast")
         ask = (
-            f"Ask for {' or '.join(rule.words)} under config.meta.tableau of the column, "
-            "convert it in the model, or leave it out."
+            f"Ask for {' or '.join(rule.words)} {wording.place}, {wording.convert}, or leave it "
+            "out."
             if rule.words
-            else "Cast it in the model to a type that docs/types.md lists, or leave it out."
+            else f"{cast} to a type that docs/types.md lists, or leave it out."
         )
         said = rule.refusal.replace("{}", quoted)
         return (

@@ -108,16 +108,6 @@ class Check:
     options: tuple[str, ...] = ()
     stops: bool = True
 
-    @property
-    def remedy(self) -> str:
-        """What an analyst can do about it in a dbt project, as a sentence; "" for nothing."""
-        if not self.options:
-            return ""
-        asked = " or ".join(f"'{option}'" for option in self.options)
-        return (
-            f"Ask for {asked} under config.meta.tableau of the column, or convert it in the model."
-        )
-
     def of(self, rows: int) -> str:
         """Return what is wrong with so many rows.
 

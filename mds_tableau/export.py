@@ -33,7 +33,8 @@ from mds_tableau.parquet import (
 )
 from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import numbered_columns, renamed_columns
-from mds_tableau.values import check_values, told_apart
+from mds_tableau.values import Finding, check_values, told_apart
+from mds_tableau.wording import MODEL, Wording
 
 KEPT_VERSIONS: Final = 2
 """Versions kept for each mart: the newest, and the one that a reader may still have open."""
@@ -62,6 +63,7 @@ class MartExport:
         file: The model's SQL file, for messages.
         options: What is asked for single columns, by name.
         compiled: The SQL that dbt ran for it, or "" when it is not known.
+        wording: How messages speak of it.
     """
 
     name: str
@@ -69,11 +71,14 @@ class MartExport:
     file: str
     options: Mapping[str, ColumnOptions] = field(default_factory=dict)
     compiled: str = ""
+    wording: Wording = MODEL
 
     def cannot(self, why: str) -> ExportError:
         """Return the error that says why this mart cannot be exported."""
         space = "" if why.startswith("\n") else " "
-        return ExportError(f"Cannot export mart '{self.name}' ({self.file}):{space}{why}")
+        return ExportError(
+            f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}"
+        )
 
 
 def export_mart(
@@ -149,7 +154,12 @@ def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[
         for first, second, name in renamed
     ]
     return plan_columns(
-        described, mart=mart.name, file=mart.file, options=mart.options, problems=twins
+        described,
+        mart=mart.name,
+        file=mart.file,
+        options=mart.options,
+        problems=twins,
+        wording=mart.wording,
     )
 
 
@@ -163,7 +173,11 @@ def _checked(
         f"renamed it. Give it a name of its own, or leave it out: * EXCLUDE ({old})."
         for old, new in numbered_columns(connection, names, mart.compiled)
     ]
-    stopping, warnings = told_apart(check_values(connection, mart.relation, plans), str)
+
+    def tell(finding: Finding) -> str:
+        return finding.told(mart.wording.ask(finding.check.options))
+
+    stopping, warnings = told_apart(check_values(connection, mart.relation, plans), tell)
     if stopping:
         raise mart.cannot(stopping)
     return [*renamed, *warnings]

@@ -30,9 +30,6 @@ class Finding:
     rows: int
     example: str
 
-    def __str__(self) -> str:
-        return self.told(self.check.remedy)
-
     def told(self, remedy: str) -> str:
         """Return what was found in one sentence, and the remedy behind it."""
         found = (

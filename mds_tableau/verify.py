@@ -21,6 +21,7 @@ from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, 
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import describe_parts, parts_relation
 from mds_tableau.values import Finding, check_values, told_apart
+from mds_tableau.wording import MODEL
 
 Level = Literal["exact", "rows"]
 """How much is compared: every value of every row, or rows and values of each column counted."""
@@ -116,10 +117,12 @@ def check_foreign_values(version: ParquetVersion) -> tuple[str, ...]:
         findings = check_values(connection, parts_relation(version.paths), plans)
 
     def tell(finding: Finding) -> str:
+        if version.is_exported:
+            return finding.told(MODEL.ask(finding.check.options))
         ways = " or ".join(_WRITTEN[option] for option in finding.check.options)
         return finding.told(f"Have {version.engine} write {ways}." if ways else "")
 
-    stopping, warnings = told_apart(findings, str if version.is_exported else tell)
+    stopping, warnings = told_apart(findings, tell)
     if stopping:
         raise ExtractError(f"Cannot convert mart '{version.mart}' from {version.folder}:{stopping}")
     return tuple(warnings)

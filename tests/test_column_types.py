@@ -10,6 +10,7 @@ from mds_tableau.columns import ColumnPlan
 from mds_tableau.errors import UnsupportedColumn
 from mds_tableau.export import describe
 from mds_tableau.parquet import ParquetVersion
+from mds_tableau.wording import MODEL
 from tests.type_cases import Case, Refused, known, options
 from tests.type_marts import mart_of
 from tests.types_bad_values import BAD
@@ -67,7 +68,7 @@ def test_each_way_of_each_type_is_planned(case: Case) -> None:
 def test_each_check_of_each_way_is_in_the_table_of_bad_values() -> None:
     """No check is left without a test, and the table has none that is not there."""
     planned = {
-        (case.sql, case.asked, check.what, check.remedy, check.stops)
+        (case.sql, case.asked, check.what, MODEL.ask(check.options), check.stops)
         for case in CASES
         for check in plan(case.sql, case.asked).checks
     }
