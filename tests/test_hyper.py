@@ -136,7 +136,8 @@ def _with_column(version: ParquetVersion, **changes: Any) -> ParquetVersion:
         (
             lambda version: _with_column(version, not_null=3),
             r"^The extract of mart 'mart' differs from the mart: column 'a' has 2 values for 3\. "
-            r"Nothing was kept of it; the Parquet is in .*\d{8}T.*\. Export the mart again; if",
+            r"Nothing was kept of it; the Parquet is in .*\d{8}T.*\. Export the mart again, for "
+            r"example with --select 'parquet/mart\*'\. If that happens again, the disk,",
         ),
         (
             lambda version: _with_column(version, name="c"),

@@ -82,7 +82,8 @@ def test_a_truncated_part_is_an_error(export: Export, folder: Path) -> None:
     os.truncate(version.paths[0], 7)
     message = (
         rf"^Part .*{version.folder.name}/part-0\.parquet has 7 bytes; its manifest says "
-        rf"{version.bytes:,} bytes\. Export the mart again\.$"
+        rf"{version.bytes:,} bytes\. Export the mart again, for example with "
+        r"--select 'parquet/mart\*'\.$"
     )
     with pytest.raises(ExportError, match=message):
         newest_version(folder)
