@@ -34,6 +34,10 @@ class InputError(Terminal):
     """What was given to be read cannot be read as it is; says where, and what to do."""
 
 
+class DatabaseUnreachable(Transient):
+    """A database did not answer, was busy, or ended the connection before everything was read."""
+
+
 class SourceError(Terminal):
     """A raw file that a dbt source names is missing or cannot be read."""
 

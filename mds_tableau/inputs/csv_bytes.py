@@ -1,0 +1,297 @@
+"""Looks at every byte of a text file before it is read: encoding, NUL bytes, ends of lines.
+
+What comes out is a file in UTF-8 that DuckDB can read as it is: the file itself where possible,
+else a copy beside the database. What the text means belongs to the readers.
+"""
+
+import codecs
+import gzip
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from mds_tableau.errors import InputError
+from mds_tableau.inputs import Progress
+from mds_tableau.inputs.places import CHUNK, Place
+
+_GZIP: Final = b"\x1f\x8b"
+_MARK: Final = "\ufeff".encode()
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_AROUND: Final = 4096
+"""Bytes around a bad one that are shown to the detector of encodings."""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of text, looked at byte by byte.
+
+    Attributes:
+        place: The file as it was given.
+        path: Where the same text is in UTF-8.
+        encoding: Encoding of the file as it was given; "utf-8" with or without a mark.
+        newlines: Ends of lines that are LF, alone or after CR.
+        returns: CR in all, and those before LF.
+        ends_open: Whether the last line has no end.
+        quoted: Whether the quote is in it.
+        size: Bytes of `path`.
+        stamp: Size and time of change of `path`, to see that it stays what it was.
+    """
+
+    place: Place
+    path: Path
+    encoding: str
+    newlines: int
+    returns: tuple[int, int]
+    ends_open: bool
+    quoted: bool
+    size: int
+    stamp: tuple[int, int]
+
+    @property
+    def lines(self) -> int:
+        """Lines, if each of them ends in the same way."""
+        ends = self.newlines or self.returns[0]
+        return ends + self.ends_open
+
+    @property
+    def mixed(self) -> bool:
+        """Whether lines end in several ways, perhaps within quotes only."""
+        carriage, paired = self.returns
+        return (carriage > 0 and self.newlines > 0) and not carriage == paired == self.newlines
+
+    def unchanged(self) -> None:
+        """Check that nobody wrote to the file since.
+
+        Raises:
+            InputError: Somebody did.
+        """
+        if stamp(self.path) != self.stamp:
+            raise InputError(f"{self.place.name} was changed while it was read; read it again.")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return size and time of change of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def open_text(
+    place: Place, *, encoding: str, quote: str, spool: Path, progress: Progress
+) -> TextFile:
+    """Look at every byte of a file, and write it again in UTF-8 where it is anything else.
+
+    Args:
+        place: The file; gzip is found by its first bytes.
+        encoding: Codec of Python, or "" to go by the mark and else by UTF-8.
+        quote: Quote of the fields, or "".
+        spool: Folder for a copy in UTF-8; the caller removes it with everything in it.
+        progress: Told the bytes that were read.
+
+    Raises:
+        InputError: The bytes are no text in that encoding, the codec is not known, a NUL byte or a
+            second mark is in it, or gzip is damaged.
+    """
+    before = stamp(place.path)
+    packed, found = _look(place)
+    codec = _codec(encoding, found)
+    tally = _Tally(quote.encode(), place)
+    chunks = _checked(_unpacked(place, packed, progress), codec, tally, bool(encoding))
+    if not packed and codec in ("utf-8", "utf-8-sig"):
+        for chunk in chunks:
+            tally.add(chunk)
+        return tally.text_file(place.path, "utf-8", before)
+    with tempfile.NamedTemporaryFile(
+        dir=spool, prefix="text-", suffix=".csv", delete=False
+    ) as copy:
+        for chunk in chunks:
+            tally.add(chunk)
+            copy.write(chunk)
+    path = Path(copy.name)
+    if stamp(place.path) != before:
+        raise InputError(f"{place.name} was changed while it was read; read it again.")
+    return tally.text_file(path, "utf-8" if codec == "utf-8-sig" else codec, stamp(path))
+
+
+class _Tally:
+    """Counts what matters in a stream of UTF-8, and refuses what cannot be read."""
+
+    def __init__(self, quote: bytes, place: Place) -> None:
+        self.newlines = self.carriages = self.pairs = 0
+        self.quoted = False
+        self.place = place
+        self._quote = quote
+        self._end = b""
+
+    def add(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        self._refuse(chunk)
+        self.newlines += chunk.count(b"\n")
+        if carriages := chunk.count(b"\r"):
+            self.carriages += carriages
+            self.pairs += chunk.count(b"\r\n")
+        self.pairs += self._end.endswith(b"\r") and chunk.startswith(b"\n")
+        self.quoted = self.quoted or bool(self._quote and self._quote in chunk)
+        self._end = (self._end + chunk[-4:])[-4:]
+
+    def _refuse(self, chunk: bytes) -> None:
+        zero = chunk.find(b"\0")
+        if zero >= 0:
+            line = self.newlines + chunk.count(b"\n", 0, zero) + 1
+            raise InputError(
+                f"{self.place.name}, line {line}: a NUL byte, which text does not have. If the "
+                "file is UTF-16 without a byte order mark, give --encoding utf-16-le; else it is "
+                "damaged."
+            )
+        joined = self._end + chunk if chunk.startswith((_MARK[1:2], _MARK[2:])) else chunk
+        start = joined.find(b"\n" + _MARK) if _MARK[:1] in joined else -1
+        ahead = self._end.endswith(b"\n") and chunk.startswith(_MARK)
+        if start >= 0 or ahead:
+            line = self.newlines + joined.count(b"\n", len(self._end), max(start, 0)) + 2 - ahead
+            raise InputError(
+                f"{self.place.name}, line {line}: a byte order mark begins the line, so several "
+                "files were put one after the other, perhaps with a header each. Give the files "
+                "one by one, or take the mark and the second header out."
+            )
+
+    def text_file(self, path: Path, encoding: str, stamped: tuple[int, int]) -> "TextFile":
+        ends_open = bool(self._end) and not self._end.endswith((b"\n", b"\r"))
+        return TextFile(
+            self.place,
+            path,
+            encoding,
+            self.newlines,
+            (self.carriages, self.pairs),
+            ends_open,
+            self.quoted,
+            stamped[0],
+            stamped,
+        )
+
+
+def _look(place: Place) -> tuple[bool, str]:
+    """Return whether a file is in gzip, and the encoding that its mark tells, if there is one."""
+    try:
+        with place.path.open("rb") as file:
+            start = file.read(4)
+        packed = start[:2] == _GZIP
+        if packed:
+            with gzip.open(place.path) as unpacked:
+                start = unpacked.read(4)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(place, error) from error
+    return packed, next((name for mark, name in _MARKS if start.startswith(mark)), "")
+
+
+def _codec(given: str, found: str) -> str:
+    if not given:
+        return found or "utf-8"
+    try:
+        name = codecs.lookup(given).name
+        "".encode(name)
+    except LookupError as error:
+        raise InputError(
+            f"--encoding {given} is no encoding that Python knows; for example cp1252, latin-1, "
+            "utf-16 or shift_jis."
+        ) from error
+    return "utf-8-sig" if name == "utf-8" and found == "utf-8-sig" else name
+
+
+def _unpacked(place: Place, packed: bool, progress: Progress) -> Iterator[bytes]:
+    what, size = f"Checking {place.name}", place.path.stat().st_size
+    progress(what, 0, size)
+    try:
+        with place.path.open("rb") as file:
+            stream = gzip.GzipFile(fileobj=file) if packed else file
+            while chunk := stream.read(CHUNK):
+                yield chunk
+                progress(what, file.tell(), size)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(place, error) from error
+    progress(what, size, size)
+
+
+def _unreadable(place: Place, error: Exception) -> InputError:
+    if isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile)):
+        return InputError(
+            f"{place.name} is damaged or not complete as a gzip file ({error}); get it again."
+        )
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return InputError(f"{place.name} cannot be read: {reason}.")
+
+
+def _checked(
+    chunks: Iterator[bytes], codec: str, tally: _Tally, was_given: bool
+) -> Iterator[bytes]:
+    """Yield the same text in UTF-8; of UTF-8, the bytes as they are."""
+    decoder = codecs.getincrementaldecoder(codec)("strict")
+    is_utf8, done, first = codec in ("utf-8", "utf-8-sig"), 0, True
+    for chunk in chain(chunks, (b"",)):
+        rest = b"" if is_utf8 and not done else _pending(decoder)
+        if is_utf8 and not rest and done and chunk and chunk.isascii():
+            done += len(chunk)
+            yield chunk
+            continue
+        try:
+            text = decoder.decode(chunk, not chunk)
+        except UnicodeError as error:
+            start = error.start if isinstance(error, UnicodeDecodeError) else 0
+            where = done - len(rest), rest + chunk, start
+            raise _not_text(tally, codec, where, was_given) from error
+        done += len(chunk)
+        if is_utf8:
+            yield chunk
+        else:
+            yield (text.removeprefix("\ufeff") if first else text).encode()
+        first = first and not text
+
+
+def _pending(decoder: codecs.IncrementalDecoder) -> bytes:
+    """Return the bytes of a character that the last chunk did not hold to its end."""
+    return decoder.getstate()[0]
+
+
+def _not_text(
+    tally: _Tally, codec: str, where: tuple[int, bytes, int], was_given: bool
+) -> InputError:
+    """Return the error for bytes that are no text.
+
+    `where` is the position of some bytes in the file, the bytes, and where in them the bad begin.
+    """
+    base, data, start = where
+    line = tally.newlines + data.count(b"\n", 0, start) + 1
+    seen = data[start : start + 4].hex(" ")
+    name = "utf-8" if codec == "utf-8-sig" else codec
+    if was_given:
+        remedy = "Give the encoding it is written in with --encoding."
+    else:
+        likely = _likely(data[max(0, start - _AROUND) : start + _AROUND])
+        remedy = (
+            f"If it is {likely}, which is likely, give --encoding {likely}; nothing is guessed."
+        )
+    return InputError(
+        f"{tally.place.name}, line {line}, byte {base + start + 1}: the bytes {seen} are no text "
+        f"in {name}. {remedy}"
+    )
+
+
+def _likely(data: bytes) -> str:
+    try:
+        # lazily: its tables take time to load, and it comes with requests only
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(data).best()
+    except ImportError:
+        best = None
+    found = best.encoding if best else "cp1252"
+    return found if found not in ("ascii", "utf_8") else "cp1252"

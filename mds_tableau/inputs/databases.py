@@ -1,0 +1,130 @@
+"""Reads a table or a query of a database: which kind it is, and which reader knows that kind.
+
+How each kind is read belongs to its own module; what is done with the rows to whoever asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from mds_tableau.columns import quote_identifier
+from mds_tableau.errors import InputError
+from mds_tableau.inputs import Loaded, Progress, duckdb_file, other_databases, postgres, sqlite
+from mds_tableau.inputs.database_url import file_of, is_url, scheme, shown
+from mds_tableau.inputs.tables import TableName
+
+_SQLITE: Final = b"SQLite format 3\x00"
+_DUCKDB: Final = b"DUCK"
+
+
+@dataclass(frozen=True)
+class DatabaseInput:
+    """A table or a query to read.
+
+    Attributes:
+        url: `postgresql://user@host/database`, `sqlite:///file`, the path of a SQLite or DuckDB
+            file, or any other URL that SQLAlchemy knows; one that names a driver, such as
+            `postgresql+psycopg://`, is read through SQLAlchemy too.
+        table: `table` or `schema.table`; parts may be in double quotes.
+        query: A SELECT, instead of a table.
+        types: DuckDB type for single columns, by name.
+    """
+
+    url: str = field(repr=False)
+    table: str = ""
+    query: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"DatabaseInput(url={shown(self.url)!r}, table={self.table!r}, query={self.query!r}, "
+            f"types={dict(self.types)!r})"
+        )
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
+
+
+def load_database(
+    connection: duckdb.DuckDBPyConnection,
+    given: DatabaseInput,
+    *,
+    table: str,
+    progress: Progress = _silent,
+) -> Loaded:
+    """Read a table or query into a table of DuckDB, every value as it is in the database.
+
+    All rows are of one moment. When anything fails, a table of that name is as it was before, and
+    there is none if there was none.
+
+    Args:
+        connection: Where the table is made; has no open transaction.
+        given: What to read.
+        table: Name of the table to make, or to put another in place of.
+        progress: Told how many rows have arrived.
+
+    Raises:
+        InputError: What is asked for is not there or is not allowed, a value would change on its
+            way, or a package is not installed.
+        DatabaseUnreachable: The database does not answer, or the connection was lost.
+        DatabaseLocked: Another process holds the DuckDB file.
+    """
+    if bool(given.table) == bool(given.query):
+        raise InputError(f"Give either a table or a query to read of {shown(given.url)}.")
+    quoted = quote_identifier(table)
+    reader = _reader(given.url)
+    origin, notes = reader.load(
+        connection,
+        given.url,
+        name=given.table,
+        query=given.query,
+        types=given.types,
+        table=quoted,
+        progress=progress,
+    )
+    return Loaded(quoted, origin, notes)
+
+
+def tables_of(url: str) -> list[str]:
+    """Return the tables and views of a database, each as it may be asked for.
+
+    Raises:
+        InputError: There is no such database, or it refuses.
+        DatabaseUnreachable: The database does not answer.
+        DatabaseLocked: Another process holds the DuckDB file.
+    """
+    found: list[TableName] = _reader(url).tables(url)
+    return sorted(map(str, found))
+
+
+def _reader(url: str):  # type: ignore[no-untyped-def]
+    kind = scheme(url)
+    if kind in {"postgresql", "postgres"}:
+        return postgres
+    if kind == "sqlite":
+        return sqlite
+    if kind == "duckdb":
+        return duckdb_file
+    if is_url(url):
+        return other_databases
+    return _of_file(file_of(url))
+
+
+def _of_file(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"Cannot open {path}: {error.strerror}.") from None
+    if start == _SQLITE:
+        return sqlite
+    if start[8:12] == _DUCKDB:
+        return duckdb_file
+    raise InputError(
+        f"{path} is neither a SQLite nor a DuckDB file. Give the URL of a database "
+        "(postgresql://user@host/database) or the path of such a file."
+    )

@@ -1,0 +1,1 @@
+def load_excel(*a,**k): raise NotImplementedError

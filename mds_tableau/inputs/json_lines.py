@@ -1,0 +1,1 @@
+def load_json_lines(*a,**k): raise NotImplementedError

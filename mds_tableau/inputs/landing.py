@@ -1,0 +1,197 @@
+"""Puts batches of rows that arrive from a database into a table of DuckDB, all of them or none.
+
+What is asked of the database, and as what it arrives, belongs to the readers; SQL of casts to
+`casts`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+
+from mds_tableau.columns import quote_identifier
+from mds_tableau.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_BATCH: Final = "mds_tableau_arriving"
+_CHUNK_BYTES: Final = 32 * 1024**2
+"""What is gathered before it is inserted: enough to make an insert worth it, little in memory."""
+_CHUNK_ROWS: Final = 122_880
+"""Rows of a row group of DuckDB."""
+_SHOWN: Final = 80
+
+
+@dataclass(frozen=True)
+class ArrivingColumn:
+    """A column on its way from a batch into the table.
+
+    Attributes:
+        name: Its name in the table.
+        duckdb_type: Its type there.
+        value: SQL of its value, over the columns of the batch.
+        misfit: SQL that is true where that value would not be what the database holds; "" for never.
+        shown: SQL of what the database holds, for messages.
+        declared: Its type in the database, for messages.
+        note: What was decided about it, "" for nothing.
+    """
+
+    name: str
+    duckdb_type: str
+    value: str
+    misfit: str = ""
+    shown: str = "NULL"
+    declared: str = ""
+    note: str = ""
+
+    @property
+    def selected(self) -> str:
+        """SQL of its value, which stops at a misfit."""
+        if not self.misfit:
+            return f"CAST({self.value} AS {self.duckdb_type})"
+        return f"CASE WHEN {self.misfit} THEN error('misfit') ELSE {self.value} END"
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[ArrivingColumn],
+    batches: "Iterable[pyarrow.RecordBatch]",
+    *,
+    origin: str,
+    counted: Callable[[int], None],
+) -> int:
+    """Make the table of the batches and return its number of rows.
+
+    When anything fails, whatever the table was before is as it was.
+
+    Args:
+        connection: Has no open transaction; the table is made in it.
+        table: Quoted name of the table.
+        columns: Its columns, in order.
+        batches: The rows; not more than a few of them are held at a time.
+        origin: What messages call the data.
+        counted: Told how many rows have arrived.
+
+    Raises:
+        InputError: A value would change; names row, column and value.
+    """
+    declared = ", ".join(f"{quote_identifier(c.name)} {c.duckdb_type}" for c in columns)
+    selected = ", ".join(column.selected for column in columns)
+    rows = 0
+    done = False
+    connection.begin()
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        for chunk in _chunks(batches):
+            connection.register(_BATCH, chunk)
+            try:
+                connection.execute(f"INSERT INTO {table} SELECT {selected} FROM {_BATCH}")  # noqa: S608
+            except duckdb.Error as error:
+                connection.rollback()
+                raise _misfit(connection, chunk, columns, rows, origin, error) from None
+            connection.unregister(_BATCH)
+            rows += chunk.num_rows
+            counted(rows)
+        connection.commit()
+        done = True
+    finally:
+        if not done:
+            _rolled_back(connection)
+    return rows
+
+
+def require_text(batch: "pyarrow.RecordBatch", names: Sequence[str], *, before: int, origin: str) -> None:
+    """Raise an error when a text of a batch is not valid UTF-8.
+
+    Args:
+        batch: Its columns come in the order of `names`; there may be more.
+        names: What messages call them.
+        before: Rows that came before it.
+        origin: What messages call the data.
+
+    Raises:
+        InputError: Names row, column and bytes.
+    """
+    import pyarrow as pa
+
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        for name, column in zip(names, batch.columns, strict=False):
+            if not pa.types.is_string(column.type):
+                continue
+            for number, value in enumerate(column.cast(pa.binary()), before + 1):
+                try:
+                    (value.as_py() or b"").decode()
+                except UnicodeDecodeError:
+                    raise InputError(
+                        f"Row {number:,} of {origin}: column '{name}' holds {_short(value.as_py())}"
+                        ", which is not text in UTF-8. Correct it there, or read it by a query as "
+                        f"bytes: CAST({quote_identifier(name)} AS BLOB)."
+                    ) from None
+        raise
+
+
+def _chunks(batches: "Iterable[pyarrow.RecordBatch]") -> "Iterator[pyarrow.Table]":
+    """Yield the batches gathered, so that many small ones do not cost an insert each."""
+    import pyarrow as pa
+
+    gathered: list[Any] = []
+    size = rows = 0
+    for batch in batches:
+        gathered.append(batch)
+        size += batch.nbytes
+        rows += batch.num_rows
+        if size >= _CHUNK_BYTES or rows >= _CHUNK_ROWS:
+            yield pa.Table.from_batches(gathered)
+            gathered, size, rows = [], 0, 0
+    if rows:
+        yield pa.Table.from_batches(gathered)
+
+
+def _misfit(
+    connection: duckdb.DuckDBPyConnection,
+    chunk: "pyarrow.Table",
+    columns: Sequence[ArrivingColumn],
+    before: int,
+    origin: str,
+    error: duckdb.Error,
+) -> InputError:
+    """Return the error that names the first value that would change, or says what else it was."""
+    found: tuple[int, ArrivingColumn, str | None] | None = None
+    connection.register(_BATCH, chunk)  # the transaction took the earlier one with it
+    for column in columns:
+        if not column.misfit:
+            continue
+        row = connection.execute(
+            f"SELECT number, CAST({column.shown} AS VARCHAR) FROM (SELECT row_number() OVER () AS "  # noqa: S608
+            f"number, * FROM {_BATCH}) WHERE {column.misfit} ORDER BY number LIMIT 1"
+        ).fetchone()
+        if row and (found is None or row[0] < found[0]):
+            found = (row[0], column, row[1])
+    if found is None:
+        return InputError(f"Cannot take in {origin}: {str(error).splitlines()[0]}")
+    number, column, value = found
+    declared = f" ({column.declared})" if column.declared else ""
+    return InputError(
+        f"Row {before + number:,} of {origin}: column '{column.name}'{declared} holds "
+        f"{_short(value)}, which cannot be {column.duckdb_type} without a change. Ask for another "
+        f"type of the column, such as {column.name}=VARCHAR, correct the value, or read by a query "
+        "that converts it or leaves it out."
+    )
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _rolled_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.rollback()
+    except duckdb.TransactionException:
+        pass  # there is none any more
+    connection.unregister(_BATCH)

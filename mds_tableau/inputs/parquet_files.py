@@ -1,0 +1,1 @@
+def load_parquet(*a,**k): raise NotImplementedError
