@@ -6,6 +6,8 @@ do belongs to the modules that they call.
 
 import sqlite3
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 from rich.console import Console
@@ -15,9 +17,26 @@ from mds_tableau.errors import MdsTableauError
 from mds_tableau.sandbox.command import sandbox
 from mds_tableau.settings import load_settings
 
+_LATE: Final = {"publish": ("mds_tableau.publish_command", "publish")}
+"""Commands by name: where they are, as loading them takes longer than all others need."""
+
 
 class _Plain(click.Group):
-    """A group that shows our errors as their message, with a traceback only when asked for."""
+    """A group that shows our errors as their message, with a traceback only when asked for.
+
+    Commands that need more than this module to be imported are looked up when they are asked for.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_LATE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _LATE:
+            module, name = _LATE[cmd_name]
+            command = getattr(import_module(module), name)
+            assert isinstance(command, click.Command)  # noqa: S101  # the table below says so
+            return command
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

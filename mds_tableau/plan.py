@@ -28,18 +28,14 @@ PLAN_HEADER: Final = (
 
 
 @dataclass(frozen=True)
-class ExtractPlan:
-    """What an extract would become.
+class TypesPlan:
+    """What becomes of columns, and what the extract of them needs.
 
     Attributes:
-        extract: The extract.
-        columns: Its columns; none when it is refused.
-        refusal: Why it is refused, or "".
+        columns: The columns.
     """
 
-    extract: Extract
     columns: tuple[ColumnPlan, ...]
-    refusal: str = ""
 
     @property
     def file_version(self) -> int:
@@ -63,6 +59,21 @@ class ExtractPlan:
             (c.name, c.duckdb_type, c.cast, c.parquet_type, str(c.hyper_type), c.note)
             for c in self.columns
         ]
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What an extract would become.
+
+    Attributes:
+        extract: The extract.
+        types: Its columns; none when it is refused.
+        refusal: Why it is refused, or "".
+    """
+
+    extract: Extract
+    types: TypesPlan
+    refusal: str = ""
 
 
 def plan_all(
@@ -94,8 +105,10 @@ def _plan(
         with session_for(
             connection, mart.relation, mart=mart.name, dbt_session=dbt_session
         ) as session:
-            return ExtractPlan(extract, plan_mart(session, wanted))
+            return ExtractPlan(extract, TypesPlan(plan_mart(session, wanted)))
     except (ExportError, UnsupportedColumn) as error:
-        return ExtractPlan(extract, (), str(error))
+        return ExtractPlan(extract, TypesPlan(()), str(error))
     except duckdb.Error as error:
-        return ExtractPlan(extract, (), f"Cannot read mart '{mart.name}' ({mart.file}): {error}")
+        return ExtractPlan(
+            extract, TypesPlan(()), f"Cannot read mart '{mart.name}' ({mart.file}): {error}"
+        )

@@ -207,22 +207,30 @@ def _is_for_dbt(name: str) -> bool:
     return name.startswith("DBT_") or name in {"MDS_RAW_DIR", "MDS_WAREHOUSE"}
 
 
-def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+def variable(name: str, env_file: Path | None = Path(".env")) -> str:
+    """Return an environment variable that a user named, or "" when there is none.
+
+    Raises:
+        SettingsError: `.env` is not UTF-8.
+    """
+    _read_file(env_file)
+    return os.environ.get(name, "")
+
+
+def load_settings(env_file: Path | None = Path(".env"), **given: str) -> Settings:
     """Read `.env` and the environment and return what they say, checked.
+
+    Args:
+        env_file: The file.
+        **given: Settings that take the place of what is read.
 
     Raises:
         SettingsError: Something is half-configured or not of its form; names every such setting.
     """
-    if env_file is not None and env_file.is_file():
-        try:
-            load_dotenv(env_file, override=False)
-        except UnicodeDecodeError as error:
-            raise SettingsError(
-                f"{env_file.absolute()} is not UTF-8 ({error}). Save it so."
-            ) from None
+    _read_file(env_file)
     problems: list[str] = []
     try:
-        settings = Settings()
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic makes the types
     except ValidationError as error:
         details = error.errors(include_url=False)
         problems = [_problem(str(d["loc"][0]), d["input"], d["msg"]) for d in details]
@@ -233,6 +241,16 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     if problems:
         raise SettingsError(_report(problems))
     return settings
+
+
+def _read_file(env_file: Path | None) -> None:
+    if env_file is not None and env_file.is_file():
+        try:
+            load_dotenv(env_file, override=False)
+        except UnicodeDecodeError as error:
+            raise SettingsError(
+                f"{env_file.absolute()} is not UTF-8 ({error}). Save it so."
+            ) from None
 
 
 def _problem(name: str, seen: object, message: str) -> str:

@@ -36,6 +36,7 @@ def _server_problems(settings: "Settings") -> list[str]:
             if name.startswith("tableau_")
             and name != "tableau_project"
             and name in settings.model_fields_set
+            and getattr(settings, name)
         ]
         if given:
             return [

@@ -57,7 +57,7 @@ def test_each_column_is_told_with_what_becomes_of_it(duck: duckdb.DuckDBPyConnec
     options = {"at": ColumnOptions(truncate="us"), "more": ColumnOptions(as_="json")}
     [planned] = plan(duck, extract("sales", **options))
     assert len(PLAN_HEADER) == 6
-    assert [row[:5] for row in planned.rows] == [
+    assert [row[:5] for row in planned.types.rows] == [
         ("id", "INTEGER", "", "INT32 (INT_32)", "INT"),
         ("total", "HUGEINT", "::BIGINT", "INT64 (INT_64)", "BIG_INT"),
         ("net", "DECIMAL(38,2)", "", "FIXED_LEN_BYTE_ARRAY (DECIMAL)", "NUMERIC(38,2)"),
@@ -77,7 +77,7 @@ def test_each_column_is_told_with_what_becomes_of_it(duck: duckdb.DuckDBPyConnec
         ),
         ("note", "VARCHAR", "", "BYTE_ARRAY (UTF8)", "TEXT"),
     ]
-    notes = {row[0]: row[5] for row in planned.rows}
+    notes = {row[0]: row[5] for row in planned.types.rows}
     assert notes["id"] == notes["note"] == ""
     assert notes["total"] == "refused: rows that do not fit BIGINT"
     assert "loses digits below a microsecond" in notes["at"]
@@ -98,8 +98,8 @@ def test_the_file_version_is_told_with_the_columns_that_raise_it(
     """Who has an old Tableau sees beforehand whether it will open the extract."""
     duck.execute(f"CREATE TABLE sales AS SELECT 1 AS id, 1::{of_type} AS net")
     [planned] = plan(duck, extract("sales"))
-    assert (planned.file_version, planned.oldest_tableau) == (version, oldest)
-    assert planned.raised_by == (("net",) if version == 3 else ())
+    assert (planned.types.file_version, planned.types.oldest_tableau) == (version, oldest)
+    assert planned.types.raised_by == (("net",) if version == 3 else ())
 
 
 def test_the_plan_is_what_the_export_does(duck: duckdb.DuckDBPyConnection, export: Export) -> None:
@@ -110,7 +110,7 @@ def test_the_plan_is_what_the_export_does(duck: duckdb.DuckDBPyConnection, expor
         options=options,
     )
     [planned] = plan(duck, extract("mart", **options))
-    assert planned.rows == [
+    assert planned.types.rows == [
         (c.name, c.source_type, c.cast, c.parquet_type, str(c.hyper_type), c.note)
         for c in version.columns
     ]
@@ -136,7 +136,7 @@ def test_all_refusals_are_told_beside_what_is_right(duck: duckdb.DuckDBPyConnect
     """One extract that is refused hides neither the others nor their refusals."""
     plans = {planned.extract.name: planned for planned in plan(duck, *_broken(duck))}
     assert [name for name, planned in plans.items() if not planned.refusal] == ["right_one"]
-    assert plans["nested"].columns == ()
+    assert plans["nested"].types.columns == ()
     assert "column 'many' has type INTEGER[]" in plans["nested"].refusal
     assert "column 'bytes' has type BLOB" in plans["nested"].refusal
     assert (
@@ -160,7 +160,7 @@ def test_values_are_not_looked_at(duck: duckdb.DuckDBPyConnection) -> None:
     """A plan is made of types alone: what cannot even be computed is no hindrance."""
     duck.execute("CREATE VIEW slow AS SELECT error('read')::INTEGER AS v FROM range(10)")
     [planned] = plan(duck, extract("slow"))
-    assert [row[0] for row in planned.rows] == ["v"]
+    assert [row[0] for row in planned.types.rows] == ["v"]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_renamed_column_is_refused(
     duck.execute("CREATE TABLE other AS SELECT 1 AS id")
     twins, other = plan(duck, extract("twins"), extract("other"), compiled=compiled)
     assert ("the query selects 'A' and 'a'" in twins.refusal) == refused
-    assert bool(twins.columns) != refused
-    assert [column.name for column in other.columns] == ["id"]
+    assert bool(twins.types.columns) != refused
+    assert [column.name for column in other.types.columns] == ["id"]
 
 
 def test_odd_names_are_planned(duck: duckdb.DuckDBPyConnection) -> None:
@@ -185,7 +185,7 @@ def test_odd_names_are_planned(duck: duckdb.DuckDBPyConnection) -> None:
     columns: Any = ", ".join(f"1 AS {quote_identifier(name)}" for name in names)
     duck.execute(f"CREATE TABLE {quote_identifier(names[0])} AS SELECT {columns}")
     [planned] = plan(duck, extract(names[0]))
-    assert [row[0] for row in planned.rows] == names
+    assert [row[0] for row in planned.types.rows] == names
 
 
 def shown(planned: ExtractPlan, width: int) -> str:
@@ -247,7 +247,7 @@ def test_a_view_is_planned_with_the_settings_of_dbt(duck: duckdb.DuckDBPyConnect
         dbt.execute("CREATE VIEW halves AS SELECT 7 / 2 AS half")
     session = Session(settings={"integer_division": True})
     [planned] = plan_all(duck, [extract("halves")], lambda _: "", lambda: session)
-    assert [row[:2] for row in planned.rows] == [("half", "INTEGER")]
+    assert [row[:2] for row in planned.types.rows] == [("half", "INTEGER")]
     wrong = Session(settings={"no_such_thing": 1})
     [refused] = plan_all(duck, [extract("halves")], lambda _: "", lambda: wrong)
     assert "DuckDB refuses the setting 'no_such_thing' of the dbt profile" in refused.refusal

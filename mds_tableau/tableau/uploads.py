@@ -10,7 +10,7 @@ uploaded to `publish`.
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,6 +38,8 @@ SMALLEST_CHUNK_BYTES: Final = 64 * 1024
 LARGEST_CHUNK_BYTES: Final = 60 * 1024**2
 """The server takes 64 MB at once, whichever million it counts in, and with the envelope or not."""
 
+Told = Callable[[Path, int, int], None]
+
 _TOLD_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
@@ -52,13 +54,21 @@ class Uploads(Fileuploads):
         session: The session; its client is given this endpoint in place of its own.
         pool: Runs the uploads that begin before somebody waits for them.
         chunk_bytes: Bytes of a chunk at first.
+        told: Told of each chunk that has arrived: the file, bytes of it, and its size.
     """
 
-    def __init__(self, session: Session, pool: Executor, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        session: Session,
+        pool: Executor,
+        chunk_bytes: int = CHUNK_BYTES,
+        told: Told | None = None,
+    ) -> None:
         super().__init__(session.client)  # type: ignore[no-untyped-call]
         self._session = session
         self._pool = pool
         self._chunk_bytes = chunk_bytes
+        self.told = told
         self._begun: dict[Path, Future[str]] = {}
         self._ended = threading.Event()
 
@@ -174,6 +184,8 @@ class _Upload:
                     raise self._resized(error, sent) from error
                 sent += chunk.size
                 self.furthest = max(self.furthest, sent)
+                if self._uploads.told is not None:
+                    self._uploads.told(self._path, sent, size)
                 now = time.monotonic()
                 if now - told >= _TOLD_SECONDS or sent == size:
                     told = now
@@ -220,7 +232,10 @@ class _Upload:
 
 @contextmanager
 def uploading(
-    session: Session, workers: int = 2, chunk_bytes: int = CHUNK_BYTES
+    session: Session,
+    workers: int = 2,
+    chunk_bytes: int = CHUNK_BYTES,
+    told: Told | None = None,
 ) -> Iterator[Uploads]:
     """Give a session uploads that survive, and end those that nobody published.
 
@@ -228,9 +243,10 @@ def uploading(
         session: The session.
         workers: How many files are uploaded at the same time beforehand.
         chunk_bytes: Bytes of a chunk at first.
+        told: Told of each chunk that has arrived: the file, bytes of it, and its size.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
-        uploads = Uploads(session, pool, chunk_bytes)
+        uploads = Uploads(session, pool, chunk_bytes, told)
         session.client.fileuploads = uploads
         try:
             yield uploads

@@ -1,0 +1,265 @@
+"""Takes one input to Tableau in one go: load, check, export, convert, verify, publish.
+
+The stages are those of the pipeline; what is remembered from one time to the next is kept in a
+folder of its own. Reading inputs belongs to `inputs`, options and output to `publish_command`.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from mds_tableau.column_options import ColumnOptions
+from mds_tableau.destination import Destination
+from mds_tableau.export import MartExport, export_mart, plan_mart
+from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import PublishMode
+from mds_tableau.files import sole_writer
+from mds_tableau.hyper import Hyper
+from mds_tableau.inputs import Loaded, Progress
+from mds_tableau.inputs.shape import Shape, shaped
+from mds_tableau.losses import Limits, refuse_loss
+from mds_tableau.plan import TypesPlan
+from mds_tableau.published import changed_columns, earlier_publish, record_published
+from mds_tableau.tableau import About, Published, publish, uploading
+from mds_tableau.verify import Level
+from mds_tableau.wording import COMMAND
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_LONGEST: Final = 60
+"""Characters of a name that its file begins with."""
+
+Load = Callable[[duckdb.DuckDBPyConnection, Progress], Loaded]
+"""Brings the input into a connection."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be published.
+
+    Attributes:
+        load: Brings the input into DuckDB.
+        name: Name of the datasource.
+        project: Path or LUID of its project.
+        shape: What is taken of the input.
+        options: What is asked for single columns.
+        about: What is said of the datasource.
+        mode: What happens to one that is there.
+        output: Where the `.hyper` is kept; None when it is not.
+        publishes: Whether it is published.
+        create_project: Whether a project that is missing is created.
+        allow_empty: Whether it may have no rows.
+        allow_row_fall: Whether any number of rows may be gone.
+        max_row_fall: Largest share of its rows that it may lose otherwise.
+        verify: How the extract is compared with the input.
+    """
+
+    load: Load
+    name: str
+    project: str
+    shape: Shape = field(default_factory=Shape)
+    options: Mapping[str, ColumnOptions] = field(default_factory=dict)
+    about: About = field(default_factory=About)
+    mode: PublishMode = "auto"
+    output: Path | None = None
+    publishes: bool = True
+    create_project: bool = False
+    allow_empty: bool = False
+    allow_row_fall: bool = False
+    max_row_fall: float = 0.5
+    verify: Level = "exact"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of an order.
+
+    Attributes:
+        made: The extract.
+        published: What the server holds now; None when nothing was published.
+        origin: What it was made of.
+        notes: What was decided on the way, a sentence each.
+        warnings: What somebody should look at, a sentence each.
+    """
+
+    made: ExtractFile
+    published: Published | None
+    origin: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An input that is loaded, for as long as it is needed.
+
+    Attributes:
+        connection: Has it.
+        mart: What is exported of it.
+        loaded: What was found.
+        scratch: A folder for what nobody needs afterwards.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    mart: MartExport
+    loaded: Loaded
+    scratch: Path
+
+
+@contextmanager
+def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
+    """Load the input into a database of its own.
+
+    Args:
+        order: The order.
+        folder: Where temporary files may be; they are removed in the end.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: The input cannot be read as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
+        duckdb.connect(Path(scratch) / "input.duckdb") as connection,
+    ):
+        # what has no zone in the input is taken for UTC on every machine
+        connection.execute("SET TimeZone = 'UTC'")
+        loaded = shaped(
+            connection, order.load(connection, progress), order.shape, view="shaped input"
+        )
+        mart = MartExport(
+            order.name, loaded.relation, loaded.origin, order.options, wording=COMMAND
+        )
+        yield Ready(connection, mart, loaded, Path(scratch))
+
+
+def plan(order: Order, folder: Path, progress: Progress) -> tuple[TypesPlan, Loaded]:
+    """Return what becomes of each column, without making anything.
+
+    Raises:
+        InputError: The input cannot be read as it is.
+        UnsupportedColumn: A column has a type or a name that an extract cannot hold.
+    """
+    with loading(order, folder, progress) as ready:
+        return TypesPlan(plan_mart(ready.connection, ready.mart)), ready.loaded
+
+
+def carry_out(
+    order: Order, destination: Destination, folder: Path, target: str, progress: Progress
+) -> Done:
+    """Take an input to Tableau; on any failure the server and the output stay as they are.
+
+    Args:
+        order: What is to be published.
+        destination: Where to.
+        folder: Where temporary files are, and what is remembered of earlier times.
+        target: The destination in words that stay the same from time to time.
+        progress: Told how far it is.
+
+    Raises:
+        MdsTableauError: Something stopped it; the class says what.
+    """
+    # who publishes one name to two projects has two datasources, with a memory of each
+    kept = folder / _digest(target, order.project.casefold())
+    with _starting() as hyper, loading(order, folder, progress) as ready:
+        progress("Exporting", 0, None)
+        version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
+        progress("Converting", 0, None)
+        made = hyper().convert(
+            version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
+        )
+        published, changes = None, list[str]()
+        if order.publishes:
+            refuse_loss(kept, made, _limits(order, ready.loaded.origin), target=target)
+            published = _publish(order, made, destination, kept, target, progress)
+            changes = changed_columns(kept, made, target=target)
+            record_published(kept, made, published, target=target, run_id="")
+        if order.output is not None:
+            _keep(made.path, order.output)
+        warnings = (*version.warnings, *made.warnings, *changes)
+        return Done(made, published, ready.loaded.origin, ready.loaded.notes, warnings)
+
+
+def _publish(
+    order: Order,
+    made: ExtractFile,
+    destination: Destination,
+    kept: Path,
+    target: str,
+    progress: Progress,
+) -> Published:
+    progress("Signing in", 0, None)
+    with (
+        destination.session() as session,
+        uploading(
+            session, 1, told=lambda _, sent, size: progress("Uploading", sent, size)
+        ) as uploads,
+    ):
+        return publish(
+            session,
+            made.path,
+            datasource=order.name,
+            project=order.project,
+            about=order.about,
+            mode=order.mode,
+            earlier=earlier_publish(kept, made, target=target),
+            uploads=uploads,
+            create_project=order.create_project,
+        )
+
+
+@contextmanager
+def _starting() -> Iterator[Callable[[], Hyper]]:
+    """Start Hyper while the input is loaded; gives what waits for it."""
+    with ThreadPoolExecutor(1, thread_name_prefix="hyper-start") as pool, ExitStack() as stack:
+        begun = pool.submit(stack.enter_context, Hyper())
+        try:
+            yield begun.result
+        finally:
+            # it has to have started before it can be ended
+            wait([begun])
+
+
+def _limits(order: Order, origin: str) -> Limits:
+    return Limits(
+        origin=origin,
+        correct="the input",
+        mode=order.mode,
+        allow_empty=order.allow_empty,
+        to_allow_empty="say --allow-empty",
+        max_row_fall=order.max_row_fall,
+        limit_from="MDS_MAX_ROW_FALL",
+        allow_row_fall=order.allow_row_fall,
+        to_allow_row_fall="say --allow-row-fall.",
+        to_build="another input",
+    )
+
+
+def _keep(made: Path, output: Path) -> None:
+    """Copy an extract to where it is wanted, beside and then in place."""
+    with sole_writer(output):
+        beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(made, beside)
+            beside.replace(output)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _file_name(name: str) -> str:
+    """Return a name for files, which tells names apart that file systems may not."""
+    return f"{_UNSAFE.sub('-', name)[:_LONGEST]}-{_digest(name)[:8]}"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
