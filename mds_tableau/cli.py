@@ -17,7 +17,13 @@ from mds_tableau.errors import MdsTableauError
 from mds_tableau.sandbox.command import sandbox
 from mds_tableau.settings import load_settings
 
-_LATE: Final = {"publish": ("mds_tableau.publish_command", "publish")}
+_LATE: Final = {
+    "doctor": ("mds_tableau.doctor_command", "doctor"),
+    "inspect": ("mds_tableau.inspect_command", "inspect_command"),
+    "list": ("mds_tableau.list_command", "list_command"),
+    "publish": ("mds_tableau.publish_command", "publish"),
+    "pull": ("mds_tableau.pull_command", "pull_command"),
+}
 """Commands by name: where they are, as loading them takes longer than all others need."""
 
 

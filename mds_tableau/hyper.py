@@ -1,16 +1,19 @@
 """Makes a `.hyper` out of Parquet with Hyper's own COPY, and has Hyper tell what it holds.
 
-The only module that talks to Hyper. It reads Parquet and nothing else, so whoever wrote the Parquet
-may be any engine; what becomes of a column is decided in `column_types`, what Hyper holds is
-compared in `verify`, and publishing the result does not belong here.
+The only module that talks to Hyper. It makes extracts of Parquet and of nothing else, so whoever
+wrote the Parquet may be any engine; what becomes of a column is decided in `column_types`, what
+Hyper holds is compared in `verify`, and extracts that others made are looked into by
+`hyper_contents`. Publishing the result does not belong here.
 """
 
 import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -101,6 +104,28 @@ class Hyper:
         if database is None:
             return Connection(self._process.endpoint)
         return Connection(self._process.endpoint, str(database))
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[Connection]:
+        """Give a connection that has the `.hyper` at `path` attached as `given`, to be read only.
+
+        Opened for writing, as by default, a file could be changed when it is closed.
+
+        Raises:
+            ExtractError: Hyper cannot open the file, or not answer what is asked within the block.
+        """
+        with self.connect() as connection:
+            try:
+                connection.execute_command(hyper_sql.attaching(path.absolute()))
+                # moments with a zone are else shown by the clock of this machine
+                connection.execute_command("SET TIME ZONE 'UTC'")
+                yield connection
+            except HyperException as error:
+                raise ExtractError(f"Hyper cannot read {path}: {_main_message(error)}.") from error
+            except UnicodeDecodeError as error:
+                raise ExtractError(
+                    f"{path} holds a text that is not UTF-8 ({error.reason})."
+                ) from error
 
     def convert(
         self, version: ParquetVersion, *, extract: str, folder: Path, verify: Level = "exact"

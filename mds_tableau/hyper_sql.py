@@ -43,6 +43,11 @@ def creating(path: Path, file_version: int) -> str:
     return f"CREATE DATABASE {quote_identifier(str(path))} WITH VERSION {file_version}"
 
 
+def attaching(path: Path) -> str:
+    """Return the command that opens a `.hyper` as the database `given`, to be read only."""
+    return f"ATTACH DATABASE {quote_identifier(str(path))} AS given WITH (access_mode = 'readonly')"
+
+
 def declaring(columns: Columns) -> str:
     """Return the command that creates the table of an extract.
 

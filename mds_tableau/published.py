@@ -4,6 +4,7 @@ Publishing belongs to `tableau`, and what may take its place is decided in `loss
 extracts to publish them again does not belong here.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,21 @@ def record_published(
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
     """Return what was published last of an extract, or None if it never was."""
     return read_json(folder / f"{extract}.json")
+
+
+def rows_known(folders: Iterable[Path], target: str) -> dict[tuple[str, int | None], int]:
+    """Return how many rows were published from here to a server, by datasource and revision.
+
+    Args:
+        folders: Where what was published is written down.
+        target: The server and site.
+    """
+    records = (read_json(path) for folder in folders for path in folder.glob("*.json"))
+    return {
+        (record["id"], record["revision"]): record["rows"]
+        for record in records
+        if record is not None and record.get("target") == target and record["rows"] is not None
+    }
 
 
 def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier | None:

@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         site = f"site {self.tableau_site!r}" if self.tableau_site else "the default site"
         return f"{self.tableau_server.rstrip('/')}, {site}"
 
+    def secrets(self) -> list[str]:
+        """Return the values that nobody may see, for taking them out of what others say."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one]
+
     def export(self) -> None:
         """Put into the environment what dbt and Dagster read there.
 
@@ -227,6 +232,20 @@ def load_settings(env_file: Path | None = Path(".env"), **given: str) -> Setting
     Raises:
         SettingsError: Something is half-configured or not of its form; names every such setting.
     """
+    settings, problems = read_settings(env_file, **given)
+    if problems:
+        raise SettingsError(_report(problems))
+    return settings
+
+
+def read_settings(env_file: Path | None = Path(".env"), **given: str) -> tuple[Settings, list[str]]:
+    """Return what `.env` and the environment say, and what is wrong with it.
+
+    What is not of its form is as if it were not set. The arguments are those of `load_settings`.
+
+    Raises:
+        SettingsError: `.env` is not UTF-8.
+    """
     _read_file(env_file)
     problems: list[str] = []
     try:
@@ -237,10 +256,7 @@ def load_settings(env_file: Path | None = Path(".env"), **given: str) -> Setting
         # the rest is checked as if these were not set, so that everything is reported at once
         names = {str(detail["loc"][0]) for detail in details}
         settings = Settings(**{name: Settings.model_fields[name].default for name in names})
-    problems += settings_problems(settings)
-    if problems:
-        raise SettingsError(_report(problems))
-    return settings
+    return settings, problems + settings_problems(settings)
 
 
 def _read_file(env_file: Path | None) -> None:

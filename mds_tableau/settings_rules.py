@@ -20,14 +20,15 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 def settings_problems(settings: "Settings") -> list[str]:
     """Return what is wrong with the settings, one sentence or two for each problem."""
     return [
-        *_server_problems(settings),
-        *_sign_in_problems(settings),
-        *_route_problems(settings),
+        *server_problems(settings),
+        *sign_in_problems(settings),
+        *route_problems(settings),
         *_misc(settings),
     ]
 
 
-def _server_problems(settings: "Settings") -> list[str]:
+def server_problems(settings: "Settings") -> list[str]:
+    """Return why no server can be asked for anything."""
     url = settings.tableau_server
     if not url:
         given = [
@@ -61,7 +62,8 @@ def _server_problems(settings: "Settings") -> list[str]:
     return []
 
 
-def _sign_in_problems(settings: "Settings") -> list[str]:
+def sign_in_problems(settings: "Settings") -> list[str]:
+    """Return why nobody can be signed in."""
     if settings.uses_sandbox:
         return []
     token = {
@@ -103,7 +105,8 @@ def _sign_in_problems(settings: "Settings") -> list[str]:
     return []
 
 
-def _route_problems(settings: "Settings") -> Iterator[str]:
+def route_problems(settings: "Settings") -> Iterator[str]:
+    """Yield what is wrong with certificates and proxy."""
     yield from _proxy_problems(settings.tableau_proxy.get_secret_value())
     bundle = settings.tableau_ca_bundle
     certificate, key = settings.tableau_client_certificate, settings.tableau_client_key

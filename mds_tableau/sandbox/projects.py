@@ -43,10 +43,10 @@ def query(call: Call) -> Response:
     """Lists the site's projects: GET projects."""
     with call.store.reading() as db:
         rows = [
-            dict(row)
+            {**row, "writeable": rights.may_write(db, call, row)}
             for row in db.execute(
                 f"{SELECT} WHERE site_id = ? ORDER BY sequence", (call.session.site_id,)
-            )
+            ).fetchall()
         ]
     page = call.select(rows, FIELDS)
     return call.reply(
@@ -118,7 +118,10 @@ def default(db: sqlite3.Connection, site_id: str) -> Row:
 
 
 def to_element(row: Row) -> Element:
-    """Returns a project as it stands in replies; a top-level one has no parentProjectId."""
+    """Returns a project as it stands in replies; a top-level one has no parentProjectId.
+
+    Whether the caller may write into it is told where it was looked up, which is in lists.
+    """
     attributes: dict[str, Any] = {
         "id": row["id"],
         "name": row["name"],
@@ -127,6 +130,7 @@ def to_element(row: Row) -> Element:
         "updatedAt": row["updated_at"],
         "contentPermissions": row["content_permissions"],
         "parentProjectId": row["parent_id"] or None,
+        "writeable": row.get("writeable"),
     }
     return xmlio.element("project", attributes, xmlio.element("owner", {"id": row["owner_id"]}))
 

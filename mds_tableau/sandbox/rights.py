@@ -45,8 +45,13 @@ def check_project(db: sqlite3.Connection, call: Call, row: Row, code: int) -> No
     Raises:
         ApiError: The code; the caller is no administrator, not its owner, and has no Write rule.
     """
-    if not _may(db, call, row["owner_id"], [row["id"]], row["id"]):
+    if not may_write(db, call, row):
         raise _forbidden(code, f"write to the project '{row['name']}'")
+
+
+def may_write(db: sqlite3.Connection, call: Call, row: Row | sqlite3.Row) -> bool:
+    """Returns whether the caller may write into a project."""
+    return _may(db, call, row["owner_id"], [row["id"]], row["id"])
 
 
 def check_publish(

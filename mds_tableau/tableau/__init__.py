@@ -10,7 +10,7 @@ from mds_tableau.tableau.modes import Earlier
 from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.publish import Published, publish
 from mds_tableau.tableau.route import Route
-from mds_tableau.tableau.session import Session, sign_in
+from mds_tableau.tableau.session import Project, Session, sign_in
 from mds_tableau.tableau.uploads import Uploads, uploading
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Earlier",
     "Password",
     "Patience",
+    "Project",
     "Published",
     "Route",
     "Session",

@@ -14,12 +14,14 @@ _TOKEN_LIFE_SECONDS: Final = 300  # the server accepts ten minutes at the most
 _SCOPES: Final = (
     "tableau:content:read",
     "tableau:datasources:create",
+    "tableau:datasources:download",
     "tableau:datasources:update",
     "tableau:file_uploads:create",
     "tableau:projects:create",
     "tableau:jobs:read",
+    "tableau:users:read",
 )
-"""What publishing needs, and no more."""
+"""What publishing, listing and downloading need, and no more."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def held(session: Session, datasource_id: str) -> Held | None:
             if str(error.code) != _NOT_FOUND:
                 raise
             return None
-        newest = _newest_revision(client, item)
+        newest = newest_revision(client, item)
         if newest is None:
             return Held(item, None)
         return Held(item, int(newest.revision_number or 0), newest.user_id)
@@ -95,7 +95,8 @@ def held(session: Session, datasource_id: str) -> Held | None:
     return found
 
 
-def _newest_revision(client: TSC.Server, item: TSC.DatasourceItem) -> TSC.RevisionItem | None:
+def newest_revision(client: TSC.Server, item: TSC.DatasourceItem) -> TSC.RevisionItem | None:
+    """Return the newest revision of a datasource, or None where none is shown."""
     try:
         client.datasources.populate_revisions(item)
         revisions = [one for one in item.revisions if one.revision_number]

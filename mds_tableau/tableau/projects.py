@@ -32,7 +32,7 @@ def find_project(session: Session, path: str, *, create: bool = False) -> Projec
     known = [project for project in session.known_projects if _is_at(project, path, wanted)]
     if len(known) == 1:
         return known[0]
-    projects = _all_projects(session)
+    projects = all_projects(session)
     found = [project for project in projects if _is_at(project, path, wanted)]
     if len(found) == 1:
         return found[0]
@@ -87,7 +87,12 @@ def _is_at(project: Project, path: str, wanted: list[str]) -> bool:
     return project.id.casefold() == path.strip().casefold() or _folded(project.path) == wanted
 
 
-def _all_projects(session: Session) -> list[Project]:
+def all_projects(session: Session) -> list[Project]:
+    """Return all projects of the site that the user may see, by path.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
     options = TSC.RequestOptions(pagesize=1000)
     # a Pager raises what the server answers; iterating over a query set would swallow it
     items = session.ask(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import requests
+from requests.certs import where
+
 _NO_PROXY: Final = {"http": None, "https": None, "all": None}
 """What requests takes for "none at all", where nothing means "those of the environment"."""
 
@@ -42,6 +45,42 @@ class Route:
         elif self.proxy:
             options["proxies"] = {"http": self.proxy, "https": self.proxy}
         return options
+
+    def in_use(self, server: str) -> "InUse":
+        """Return what a request to a server uses, as requests itself decides it."""
+        options = self.options(server)
+        with requests.Session() as session:
+            merged = session.merge_environment_settings(
+                server, options.get("proxies", {}), None, options.get("verify"), None
+            )
+        proxy = requests.utils.select_proxy(server, merged["proxies"]) or ""
+        verify = merged["verify"]
+        return InUse(_without_credentials(proxy), where() if verify is True else str(verify))
+
+
+@dataclass(frozen=True)
+class InUse:
+    """What requests to a server use.
+
+    Attributes:
+        proxy: URL of the proxy, without what to sign in there with; "" for none.
+        authorities: File or folder of the authorities that are trusted.
+    """
+
+    proxy: str
+    authorities: str
+
+
+def _without_credentials(url: str) -> str:
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        host = None
+    # what cannot be taken apart may have a password anywhere
+    return f"{parts.scheme}://{host}" if host else "a URL that cannot be read"
 
 
 def is_loopback(url: str) -> bool:
