@@ -4,7 +4,9 @@ What is written is complete or not there. The command's options belong to `pull_
 """
 
 import re
+import shutil
 import tempfile
+from csv import writer
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Final, Literal
 
 import duckdb
 
-from mds_tableau.columns import counted, quote_identifier, quote_path
+from mds_tableau.columns import counted, quote_path
 from mds_tableau.destination import Destination
 from mds_tableau.errors import DatasourceNotFound, ExtractError
 from mds_tableau.hyper import Hyper
@@ -27,7 +29,7 @@ Form = Literal["hyper", "parquet", "csv"]
 
 FORMS: Final[tuple[Form, ...]] = ("hyper", "parquet", "csv")
 
-_CSV: Final = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
+_CSV: Final = "FORMAT csv, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
 """The dialect of docs/commands.md: nothing between two commas is NULL, and an empty text is "". """
 
 
@@ -185,9 +187,16 @@ def _written_as_csv(connection: duckdb.DuckDBPyConnection, parquet: Path, csv: P
         f"SELECT name FROM parquet_schema({quote_path(parquet)}) WHERE num_children IS NULL"  # noqa: S608
     )
     names = [name for (name,) in found.fetchall()]
-    # by place, as DuckDB renames a name that is there in another case already
-    values = ", ".join(f"#{n} AS {quote_identifier(name)}" for n, name in enumerate(names, 1))
-    connection.execute(f"COPY (SELECT {values} FROM {source}) TO {quote_path(csv)} ({_CSV})")  # noqa: S608
+    if len({name.casefold() for name in names}) == len(names):
+        connection.execute(f"COPY (FROM {source}) TO {quote_path(csv)} ({_CSV}, HEADER true)")
+    else:
+        # DuckDB would rename the column that is there in another case already
+        body = csv.with_suffix(".body")
+        connection.execute(f"COPY (FROM {source}) TO {quote_path(body)} ({_CSV}, HEADER false)")
+        with csv.open("w", encoding="utf-8", newline="") as head:
+            writer(head, lineterminator="\n").writerow(names)
+        with body.open("rb") as rows, csv.open("ab") as whole:
+            shutil.copyfileobj(rows, whole, 1 << 20)
     # each quote may have been doubled
     longest = connection.execute(
         f"SELECT 2 * max(strlen(CAST(t AS VARCHAR))) FROM {source} AS t"  # noqa: S608

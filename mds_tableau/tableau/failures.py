@@ -19,6 +19,7 @@ from tableauserverclient.server.endpoint.exceptions import (
     ServerResponseError,
     TableauError,
 )
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from mds_tableau.errors import (
     Conflict,
@@ -137,12 +138,18 @@ def _no_answer(
             f"{doing} failed: the proxy does not let through to {server}. Check "
             "TABLEAU_PROXY, or else HTTPS_PROXY and NO_PROXY."
         )
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, requests.exceptions.Timeout) or _was_silent(error):
         return TimedOut(f"{doing} failed: {server} did not answer in time.")
     return ServerUnreachable(
         f"{doing} failed: {server} cannot be reached ({_cause(error)}). Check TABLEAU_SERVER, "
         "the network and the proxy settings."
     )
+
+
+def _was_silent(error: requests.exceptions.RequestException) -> bool:
+    # what is repeated in place ends as another class, with the time-out within
+    inner = error.args[0] if error.args else None
+    return isinstance(inner, MaxRetryError) and isinstance(inner.reason, ReadTimeoutError)
 
 
 def _text(error: Exception) -> str:

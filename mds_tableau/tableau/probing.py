@@ -1,5 +1,6 @@
 """Asks a server what it is, without signing in, and what the user who is signed in may do there."""
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def probe(server: str, patience: Patience, route: Route) -> ServerFacts:
             info = client.server_info.get()
     finally:
         http.close()
-    if info is None or not info.rest_api_version:
+    # the client makes something up when it understands nothing
+    if info is None or not re.fullmatch(r"\d+\.\d+", str(info.rest_api_version)):
         raise ServerUnreachable(
             f"What {server} answered does not have the version of a Tableau Server. Check "
             "TABLEAU_SERVER, and whether a proxy or a sign-in page stands in between."

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 _NO_PROXY: Final = {"http": None, "https": None, "all": None}
 """What requests takes for "none at all", where nothing means "those of the environment"."""
@@ -53,9 +53,11 @@ class Route:
             merged = session.merge_environment_settings(
                 server, options.get("proxies", {}), None, options.get("verify"), None
             )
-        proxy = requests.utils.select_proxy(server, merged["proxies"]) or ""
+        proxy = select_proxy(server, merged["proxies"]) or ""
         verify = merged["verify"]
-        return InUse(_without_credentials(proxy), where() if verify is True else str(verify))
+        return InUse(
+            _without_credentials(proxy), DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify)
+        )
 
 
 @dataclass(frozen=True)
