@@ -92,7 +92,9 @@ def test_every_column_of_our_own_project_is_listed(retail: Workplace) -> None:
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
     assert "…" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 160
+    # the folder of the sandbox is named, and is as long as it happens to be
+    text = done.stdout.replace(str(retail.data), "data")
+    assert max(map(len, text.splitlines())) <= 160
     marts = columns_of(retail)
     assert len(marts) == 8
     blocks = re.split(r"^(\w+): ", done.stdout, flags=re.MULTILINE)[1:]
