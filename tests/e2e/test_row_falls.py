@@ -180,7 +180,7 @@ def test_a_column_of_another_type_is_published_with_a_warning(
     shop: Workplace, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is right as it is, but workbooks may break, so the log and the metadata tell."""
-    assert _publish(shop) == {}
+    assert _publish(shop, "*") == {}
     model = shop.project / "models" / "reporting" / "finance" / "customers_v2.sql"
     model.write_text(model.read_text().replace("as bigint) as orders", "as varchar) as orders"))
     caplog.clear()
