@@ -321,5 +321,5 @@ def _likely(data: bytes) -> str:
         best = from_bytes(data, cp_isolation=list(_USUAL)).best()
     except ImportError:
         best = None
-    found = best.encoding if best else "cp1252"
-    return found if found not in ("ascii", "utf_8") else "cp1252"
+    # western and central European look alike in a few letters, and the first is far more common
+    return "cp1252" if best is None or "cp1252" in best.could_be_from_charset else best.encoding
