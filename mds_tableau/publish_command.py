@@ -78,16 +78,33 @@ def publish(**given: Any) -> None:
         raise click.UsageError("--no-publish needs --output: there would be nothing left.")
     if given["tables"] and given["output"]:
         raise click.UsageError("--output is for one datasource, and --tables makes several.")
+    failed = _all_carried_out(given)
+    if not failed:
+        return
+    if given["as_json"]:
+        for error in failed:
+            click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
+    if len(failed) == 1 and not isinstance(failed[0], _DATA):
+        raise failed[0]
+    told = "\n".join(map(str, failed))
+    kind = _Refused if all(isinstance(error, _DATA) for error in failed) else click.ClickException
+    raise kind(told) from failed[0]
+
+
+def _all_carried_out(given: Mapping[str, Any]) -> list[MdsTableauError]:
+    """Publish each datasource, whatever becomes of the others; return what went wrong."""
+    failed: list[MdsTableauError] = []
     try:
         settings = _settings(given)
-        for order in _orders(given, settings):
-            _carry_out(order, settings, given)
+        orders = _orders(given, settings)
     except MdsTableauError as error:
-        if given["as_json"]:
-            click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        if not isinstance(error, _DATA):
-            raise
-        raise _Refused(str(error)) from error
+        return [error]
+    for order in orders:
+        try:
+            _carry_out(order, settings, given)
+        except MdsTableauError as error:  # noqa: PERF203  # one must not hold back the others
+            failed.append(error)
+    return failed
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
