@@ -34,7 +34,7 @@ from mds_tableau.tableau import About, Published, publish, uploading
 from mds_tableau.verify import Level
 from mds_tableau.wording import COMMAND
 
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_ -]+")
 _LONGEST: Final = 60
 """Characters of a name that its file begins with."""
 
@@ -257,8 +257,9 @@ def _keep(made: Path, output: Path) -> None:
 
 
 def _file_name(name: str) -> str:
-    """Return a name for files, which tells names apart that file systems may not."""
-    return f"{_UNSAFE.sub('-', name)[:_LONGEST]}-{_digest(name)[:8]}"
+    """Return a name for files, in which messages can tell what it is."""
+    safe = _UNSAFE.sub("-", name)[:_LONGEST]
+    return name if name == safe else f"{safe}-{_digest(name)[:8]}"
 
 
 def _digest(*texts: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -29,7 +30,7 @@ from mds_tableau.errors import (
     UnsupportedColumn,
 )
 from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.inputs.database_url import has_password
+from mds_tableau.inputs.database_url import shown
 from mds_tableau.inputs.databases import DatabaseInput, load_database
 from mds_tableau.inputs.files import CsvOptions, FileInput, load_files
 from mds_tableau.inputs.shape import Shape
@@ -40,7 +41,6 @@ from mds_tableau.publish_progress import watching
 from mds_tableau.settings import Settings, load_settings, variable
 from mds_tableau.tableau import About
 
-REFUSED: Final = 3
 _DATA: Final = (
     InputError,
     UnsupportedColumn,
@@ -53,10 +53,15 @@ _DATA: Final = (
 """Errors that are about the data, which end with an exit code of their own."""
 
 
+class _Refused(click.ClickException):
+    """The data is refused, which scripts can tell from other failures."""
+
+    exit_code = 3
+
+
 @click.command(cls=Publish)
 @with_options
-@click.pass_context
-def publish(ctx: click.Context, **given: Any) -> None:
+def publish(**given: Any) -> None:
     r"""Publish a file, a table or a query as a datasource.
 
     Exit code 0: done; 1: failed; 2: wrong usage; 3: the data is refused.
@@ -73,18 +78,33 @@ def publish(ctx: click.Context, **given: Any) -> None:
         raise click.UsageError("--no-publish needs --output: there would be nothing left.")
     if given["tables"] and given["output"]:
         raise click.UsageError("--output is for one datasource, and --tables makes several.")
+    failed = _all_carried_out(given)
+    if not failed:
+        return
+    if given["as_json"]:
+        for error in failed:
+            click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
+    if len(failed) == 1 and not isinstance(failed[0], _DATA):
+        raise failed[0]
+    told = "\n".join(map(str, failed))
+    kind = _Refused if all(isinstance(error, _DATA) for error in failed) else click.ClickException
+    raise kind(told) from failed[0]
+
+
+def _all_carried_out(given: Mapping[str, Any]) -> list[MdsTableauError]:
+    """Publish each datasource, whatever becomes of the others; return what went wrong."""
+    failed: list[MdsTableauError] = []
     try:
         settings = _settings(given)
-        for order in _orders(given, settings):
-            _carry_out(order, settings, given)
+        orders = _orders(given, settings)
     except MdsTableauError as error:
-        if given["as_json"]:
-            click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        if not isinstance(error, _DATA):
-            raise
-        failure = click.ClickException(str(error))
-        failure.exit_code = REFUSED
-        raise failure from error
+        return [error]
+    for order in orders:
+        try:
+            _carry_out(order, settings, given)
+        except MdsTableauError as error:  # noqa: PERF203  # one must not hold back the others
+            failed.append(error)
+    return failed
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
@@ -115,7 +135,7 @@ def _settings(given: Mapping[str, Any]) -> Settings:
             words["tableau_token_value"] = click.prompt(
                 f"Secret of the token '{given['token_name']}'", hide_input=True, err=True
             )
-    settings = load_settings(**words)
+    settings = load_settings(Path(".env"), **words)
     settings.export()
     return settings
 
@@ -162,7 +182,7 @@ def _load(given: Mapping[str, Any], table: str) -> Load:
             raise InputError(f"--input {database}: there is no such environment variable.")
     else:
         url = database
-        if has_password(url):
+        if shown(url) != url:
             raise InputError(
                 "--input holds a password, which others can see on the command line. Put the URL "
                 "into an environment variable and name that: --input env:NAME. For PostgreSQL, "

@@ -22,6 +22,7 @@ from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import TELEMETRY_OFF
 from tests import fault_cases
+from tests.postgres_server import NoServerError, postgres_server
 from tests.type_cases import known
 from tests.type_marts import Made, make
 from tests.types_table import CASES
@@ -110,6 +111,16 @@ def query_hyper() -> Iterator[Callable[..., list[list[Any]]]]:
                 return rows
 
         yield ask
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a running PostgreSQL that tests share."""
+    try:
+        with postgres_server() as url:
+            yield url
+    except NoServerError as error:
+        pytest.skip(f"no PostgreSQL: {error}")
 
 
 @pytest.fixture

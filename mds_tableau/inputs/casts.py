@@ -22,6 +22,7 @@ _WHOLE: Final = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"} | {
     "UHUGEINT",
 }
 _ZONE: Final = r"\d:\d\d.*([zZ]|[+-]\d\d?(:?\d\d)?|[A-Za-z_/]+)\s*$"
+_MIDNIGHT: Final = r"[ T]00:00(:00(\.0+)?)?$"
 _BELOW_MICROSECONDS: Final = r"\.\d{6}\d*[1-9]"
 
 
@@ -69,8 +70,7 @@ def asked_types(
 def cast(arrived: str, source: str, target: str) -> tuple[str, str]:
     """Return SQL of the cast value, and of a condition that is true where it would change.
 
-    A date may lose its time of day and a number become the nearest DOUBLE, because that is what
-    such a type asks for. Digits of a decimal are never lost.
+    Nothing may be lost but what DOUBLE and FLOAT cannot hold: they are asked for as the nearest.
 
     Args:
         arrived: SQL of what arrived.
@@ -96,23 +96,23 @@ def decimal_of_double(arrived: str, target: str) -> tuple[str, str]:
 
 def _silent(arrived: str, source: str, target: str, tried: str) -> list[str]:
     """Return conditions for what DuckDB's cast would change without an error."""
-    decimal = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", target)
     if source == "VARCHAR":
-        return _silent_text(arrived, target, int(decimal[1]) if decimal else None)
-    if (decimal or target in _WHOLE) and source in {"DOUBLE", "FLOAT"}:
-        return [f"CAST({tried} AS {source}) <> {arrived}"]
-    if (decimal or target in _WHOLE) and source.startswith("DECIMAL"):
-        return [f"TRY_CAST({tried} AS {source}) IS DISTINCT FROM {arrived}"]
-    return []
+        scale = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", target)
+        return _silent_text(arrived, target, int(scale[1]) if scale else None)
+    if target in {"VARCHAR", "JSON", "DOUBLE", "FLOAT"}:
+        return []
+    return [f"TRY_CAST({tried} AS {source}) IS DISTINCT FROM {arrived}"]
 
 
 def _silent_text(arrived: str, target: str, scale: int | None) -> list[str]:
     if scale is not None or target in _WHOLE:
-        digits = f"length(rtrim(split_part({arrived}, '.', 2), '0'))"
-        return [f"{digits} > {scale or 0}", f"contains(lower({arrived}), 'e')"]
+        digits = f"split_part({arrived}, '.', 2)"
+        # the short question first, as trimming takes longer
+        lost = f"length({digits}) > {scale or 0} AND length(rtrim({digits}, '0')) > {scale or 0}"
+        return [f"({lost})", f"contains(lower({arrived}), 'e')"]
     zone = f"regexp_matches({arrived}, '{_ZONE}')"
     if target == "DATE":
-        return [f"contains({arrived}, ':')"]
+        return [f"contains({arrived}, ':') AND NOT regexp_matches({arrived}, '{_MIDNIGHT}')"]
     if target in {"TIMESTAMP", "TIME"}:
         return [zone, f"regexp_matches({arrived}, '{_BELOW_MICROSECONDS}')"]
     if target == "TIMESTAMP WITH TIME ZONE":
@@ -126,7 +126,7 @@ def _known_type(connection: duckdb.DuckDBPyConnection, wanted: str) -> str | Non
     if not _TYPE.fullmatch(wanted.strip()):
         return None
     try:
-        row = connection.execute(f"SELECT typeof(CAST(NULL AS {wanted}))").fetchone()  # noqa: S608
+        row = connection.execute(f"SELECT typeof(CAST(NULL AS {wanted}))").fetchone()
     except duckdb.Error:
         return None
     # one without digits would be DECIMAL(18,3), which nobody has asked for

@@ -9,6 +9,7 @@ import gzip
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,17 @@ _MARKS: Final = (
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_USUAL: Final = (
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1253",
+    "cp1254",
+    "cp932",
+    "gb18030",
+    "big5",
+    "cp949",
 )
 _AROUND: Final = 4096
 """Bytes around a bad one that are shown to the detector of encodings."""
@@ -179,6 +191,22 @@ class _Tally:
         )
 
 
+@contextmanager
+def open_lines(place: Place) -> Iterator[Iterator[bytes]]:
+    """Give the lines of a file in bytes, unpacked if it is in gzip.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    try:
+        with place.path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+            file.seek(0)
+            yield iter(gzip.GzipFile(fileobj=file) if packed else file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(place, error) from error
+
+
 def _look(place: Place) -> tuple[bool, str]:
     """Return whether a file is in gzip, and the encoding that its mark tells, if there is one."""
     try:
@@ -290,8 +318,8 @@ def _likely(data: bytes) -> str:
         # lazily: its tables take time to load, and it comes with requests only
         from charset_normalizer import from_bytes
 
-        best = from_bytes(data).best()
+        best = from_bytes(data, cp_isolation=list(_USUAL)).best()
     except ImportError:
         best = None
-    found = best.encoding if best else "cp1252"
-    return found if found not in ("ascii", "utf_8") else "cp1252"
+    # western and central European look alike in a few letters, and the first is far more common
+    return "cp1252" if best is None or "cp1252" in best.could_be_from_charset else best.encoding

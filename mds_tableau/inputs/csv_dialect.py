@@ -41,6 +41,7 @@ class Dialect:
         names: Names of the columns.
         unnamed: Positions of the columns that have no name in the file.
         has_header: Whether the names are from the file.
+        skip: Lines before the header, or before the first row.
         first: Lines before the first row.
         notes: What was decided, in sentences.
     """
@@ -50,6 +51,7 @@ class Dialect:
     names: tuple[str, ...]
     unnamed: tuple[int, ...]
     has_header: bool
+    skip: int
     first: int
     notes: tuple[str, ...]
 
@@ -80,9 +82,9 @@ def find_dialect(connection: duckdb.DuckDBPyConnection, text: TextFile, csv: Csv
                 f"No header was found, so the columns are column0 to {names[-1]}; --header takes "
                 "the first row as names."
             )
-        return Dialect(delimiter, quote, names, (), False, start - 1, tuple(notes))
+        return Dialect(delimiter, quote, names, (), False, start - 1, start - 1, tuple(notes))
     names, unnamed = _names(text, first, notes)
-    return Dialect(delimiter, quote, names, unnamed, True, end, tuple(notes))
+    return Dialect(delimiter, quote, names, unnamed, True, start - 1, end, tuple(notes))
 
 
 @contextmanager

@@ -7,13 +7,14 @@ failure, or where counts differ.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import duckdb
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError
-from mds_tableau.inputs.csv_bytes import TextFile
+from mds_tableau.inputs.csv_bytes import TextFile, open_lines
 from mds_tableau.inputs.csv_dialect import Dialect, records
 from mds_tableau.inputs.kinds import Kind
 
@@ -23,10 +24,18 @@ _SHOWN: Final = 80
 
 @dataclass(frozen=True)
 class SomeFile:
-    """A file and how it is written."""
+    """A file and how it is written.
+
+    Attributes:
+        text: The file.
+        dialect: How it is written.
+        row_lines: Whether the rows are one on each line of the file that was given, of which this
+            one was made.
+    """
 
     text: TextFile
     dialect: Dialect
+    row_lines: bool = False
 
     @property
     def name(self) -> str:
@@ -50,7 +59,7 @@ def explained(
     for file, sql in sources if len(sources) > 1 else ():
         try:
             connection.execute(f"SELECT count(c0) FROM ({sql})").fetchall()  # noqa: S608
-        except duckdb.Error as found:
+        except duckdb.Error as found:  # noqa: PERF203 - once for each file
             return _explained(found, file)
     if len(sources) > 1:
         names = f"{sources[0][0].name} and {len(sources) - 1} more"
@@ -69,8 +78,9 @@ def _explained(error: duckdb.Error, file: SomeFile) -> InputError:
         )
     if "unterminated quote" in text:
         return InputError(
-            f"{file.name}{_line(text)}: a quoted value has no proper end: {_original(text)}. A quote "
-            "within quotes has to be doubled; if quotes mean nothing in the file, say --quote ''."
+            f"{file.name}{_line(text)}: a quoted value has no proper end: {_original(text)}. A "
+            "quote within quotes has to be doubled; if quotes mean nothing in the file, say "
+            "--quote ''."
         )
     if "Expected Number of Columns" in text:
         return _ragged(file) or InputError(
@@ -94,10 +104,14 @@ def _ragged(file: SomeFile) -> InputError | None:
             if len(row) < expected or any(row[expected:]):
                 shown = dialect.delimiter.join(row)[:_SHOWN]
                 return InputError(
-                    f"{file.name}, line {line}: {len(row)} fields where {expected} columns are "
-                    f"expected: {shown!r}. {_RAGGED_REMEDY}"
+                    f"{file.name}, line {line}: {len(row)} {_plural('field', len(row))} for "
+                    f"{expected} {_plural('column', expected)}: {shown!r}. {_RAGGED_REMEDY}"
                 )
     return None
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def _line(text: str) -> str:
@@ -142,12 +156,21 @@ def first_misfit(
 def line_of(file: SomeFile, row: int) -> int:
     """Return the line on which the row of a number, from 1, begins."""
     dialect = file.dialect
+    if file.row_lines:
+        return _filled_line(file, row)
     rows = records(file.text, dialect.delimiter, dialect.quote, dialect.first, blank=_one(file))
     with rows as numbered:
         for count, (line, _, _) in enumerate(numbered, start=1):
             if count == row:
                 return line
     return dialect.first + row
+
+
+def _filled_line(file: SomeFile, number: int) -> int:
+    """Return the line that is the nth with something on it, of the file that was given."""
+    with open_lines(file.text.place) as lines:
+        filled = (line for line, text in enumerate(lines, start=1) if text.strip())
+        return next(islice(filled, number - 1, None), 0)
 
 
 def _one(file: SomeFile) -> bool:
@@ -172,8 +195,8 @@ def check_rows(
     if seen != wanted:
         names = ", ".join(file.name for file in files[:3])
         raise InputError(
-            f"{names}: {seen:,} rows were loaded, but {wanted:,} are counted. The quotes are perhaps "
-            "not what they seem; say --quote or --delimiter. Nothing is loaded."
+            f"{names}: {seen:,} rows were loaded, but {wanted:,} are counted. The quotes are "
+            "perhaps not what they seem; say --quote or --delimiter. Nothing is loaded."
         )
 
 

@@ -5,9 +5,10 @@ Connecting belongs to the readers.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote
 
 from mds_tableau.errors import InputError
 
@@ -61,7 +62,12 @@ def shown(url: str) -> str:
     >>> shown("postgresql://ann:hunter2@db/shop?sslpassword=x")
     'postgresql://ann:***@db/shop?sslpassword=***'
     """
-    return _SECRET_PARAMETER.sub(rf"\1\2\3{_HIDDEN}", _USER_INFO.sub(rf"\1:{_HIDDEN}@", url))
+    start, mark, query = url.partition("?")
+    before, colons, rest = start.partition("://")
+    user_info, at, after = rest.rpartition("@")
+    user, colon, _ = user_info.partition(":")
+    hidden = f"{colon}{_HIDDEN}" if colon else ""
+    return before + colons + user + hidden + at + after + _without_secrets(mark + query)
 
 
 def place(url: str) -> str:
@@ -74,11 +80,12 @@ def place(url: str) -> str:
         return Path(url).name
     if scheme(url).partition("+")[0] in {"sqlite", "duckdb"}:
         return file_of(url).name
-    split = urlsplit(url)
-    host = split.netloc.rpartition("@")[2]
-    host = host or unquote(dict(parse_qsl(split.query)).get("host", ""))
-    name = unquote(split.path.strip("/"))
-    return " at ".join(part for part in (name, host) if part) or f"the {split.scheme} server"
+    start, _, query = shown(url).partition("://")[2].partition("?")
+    host, _, name = start.rpartition("@")[2].partition("/")
+    host = host or dict(parse_qsl(query)).get("host", "")
+    return (
+        " at ".join(part for part in (unquote(name), host) if part) or f"the {scheme(url)} server"
+    )
 
 
 def scrubbed(text: str, url: str) -> str:
@@ -89,18 +96,19 @@ def scrubbed(text: str, url: str) -> str:
     """
     for secret in sorted(_secrets(url), key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
-    return shown(text)
+    return _without_secrets(_USER_INFO.sub(rf"\1:{_HIDDEN}@", text))
 
 
-def with_parameters(url: str, defaults: dict[str, str]) -> str:
+def with_parameters(url: str, defaults: Mapping[str, str]) -> str:
     """Return a URL with query parameters added where it does not have them yet."""
-    split = urlsplit(url)
-    present = {name for name, _ in parse_qsl(split.query, keep_blank_values=True)}
-    added = [f"{name}={value}" for name, value in defaults.items() if name not in present]
-    query = "&".join([split.query, *added] if split.query else added)
-    # urlunsplit would drop the slashes of a URL without a host
-    made = urlunsplit(("", split.netloc, split.path, query, split.fragment))
-    return f"{split.scheme}://{made.removeprefix('//')}"
+    present = {name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+    added = "&".join(f"{name}={value}" for name, value in defaults.items() if name not in present)
+    joint = "&" if "?" in url else "?"
+    return f"{url}{joint}{added}" if added else url
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET_PARAMETER.sub(rf"\1\2\3{_HIDDEN}", text)
 
 
 def _secrets(url: str) -> set[str]:

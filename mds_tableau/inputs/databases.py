@@ -6,7 +6,7 @@ How each kind is read belongs to its own module; what is done with the rows to w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 
@@ -18,6 +18,24 @@ from mds_tableau.inputs.tables import TableName
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _DUCKDB: Final = b"DUCK"
+
+
+class _Reader(Protocol):
+    """A module that reads one kind of database."""
+
+    def load(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        url: str,
+        *,
+        name: str,
+        query: str,
+        types: Mapping[str, str],
+        table: str,
+        progress: Progress,
+    ) -> tuple[str, tuple[str, ...]]: ...
+
+    def tables(self, url: str) -> list[TableName]: ...
 
 
 @dataclass(frozen=True)
@@ -97,11 +115,10 @@ def tables_of(url: str) -> list[str]:
         DatabaseUnreachable: The database does not answer.
         DatabaseLocked: Another process holds the DuckDB file.
     """
-    found: list[TableName] = _reader(url).tables(url)
-    return sorted(map(str, found))
+    return sorted(map(str, _reader(url).tables(url)))
 
 
-def _reader(url: str):  # type: ignore[no-untyped-def]
+def _reader(url: str) -> _Reader:
     kind = scheme(url)
     if kind in {"postgresql", "postgres"}:
         return postgres
@@ -114,7 +131,7 @@ def _reader(url: str):  # type: ignore[no-untyped-def]
     return _of_file(file_of(url))
 
 
-def _of_file(path: Path):  # type: ignore[no-untyped-def]
+def _of_file(path: Path) -> _Reader:
     try:
         with path.open("rb") as file:
             start = file.read(16)

@@ -13,7 +13,7 @@ from mds_tableau.errors import InputError
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.csv_files import load_csv
 from mds_tableau.inputs.csv_options import CsvOptions
-from mds_tableau.inputs.excel_files import load_excel
+from mds_tableau.inputs.excel_files import refuse_excel
 from mds_tableau.inputs.json_lines import load_json_lines
 from mds_tableau.inputs.parquet_files import load_parquet
 from mds_tableau.inputs.places import find_places
@@ -38,7 +38,7 @@ class FileInput:
 
     places: tuple[str, ...]
     format: str = ""
-    csv: CsvOptions = CsvOptions()
+    csv: CsvOptions = field(default_factory=CsvOptions)
     sheet: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
 
@@ -85,10 +85,8 @@ def load_files(
     connection.execute("SET autoload_known_extensions = false")
     kind, places = find_places(given.places, given.format, connection, progress)
     if kind == "csv":
-        return load_csv(
-            connection, places, given.csv, given.types, table=table, progress=progress
-        )
+        return load_csv(connection, places, given.csv, given.types, table=table, progress=progress)
     if kind == "excel":
-        return load_excel(connection, places, given.sheet, given.types, table=table)
+        raise refuse_excel(places)
     load = load_parquet if kind == "parquet" else load_json_lines
     return load(connection, places, given.types, table=table, progress=progress)

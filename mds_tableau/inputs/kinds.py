@@ -43,8 +43,10 @@ class Kind:
     def fits(self, column: str) -> str:
         """Return SQL that says whether the text of a quoted column is of this kind, or missing."""
         quick = f"{self.quick} OR " if self.quick else ""
-        sql = f"({quick}{{c}} IS NULL OR trim({{c}}) = '' OR ({self.takes} AND {self.value} "
-        return (sql + "IS NOT NULL))").replace("{c}", column)
+        sql = (
+            f"coalesce({quick}{{c}} IS NULL OR trim({{c}}) = '' OR ({self.takes} AND {self.value} "
+        )
+        return (sql + "IS NOT NULL), false)").replace("{c}", column)
 
     def converted(self, column: str) -> str:
         """Return SQL of the value, which fails on a text that is of another kind."""

@@ -5,6 +5,7 @@ What is asked of the database, and as what it arrives, belongs to the readers; S
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ _CHUNK_BYTES: Final = 32 * 1024**2
 _CHUNK_ROWS: Final = 122_880
 """Rows of a row group of DuckDB."""
 _SHOWN: Final = 80
+_TEXT: Final = ("VARCHAR",)
+_INSTEAD: Final = {"VARCHAR": ("BLOB",), "TIMESTAMP": ("TIMESTAMPTZ", "VARCHAR")}
+"""Types that may hold what another does not."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ArrivingColumn:
         name: Its name in the table.
         duckdb_type: Its type there.
         value: SQL of its value, over the columns of the batch.
-        misfit: SQL that is true where that value would not be what the database holds; "" for never.
+        misfit: SQL that is true where that is not what the database holds; "" for never.
         shown: SQL of what the database holds, for messages.
         declared: Its type in the database, for messages.
         note: What was decided about it, "" for nothing.
@@ -91,19 +95,24 @@ def land(
                 connection.execute(f"INSERT INTO {table} SELECT {selected} FROM {_BATCH}")  # noqa: S608
             except duckdb.Error as error:
                 connection.rollback()
-                raise _misfit(connection, chunk, columns, rows, origin, error) from None
+                connection.register(_BATCH, chunk)  # the transaction took the other one with it
+                raise first_misfit(connection, _BATCH, columns, rows, origin, error) from None
             connection.unregister(_BATCH)
             rows += chunk.num_rows
             counted(rows)
         connection.commit()
         done = True
+    except duckdb.Error as error:
+        raise InputError(f"Cannot take in {origin}: {str(error).splitlines()[0]}") from None
     finally:
         if not done:
             _rolled_back(connection)
     return rows
 
 
-def require_text(batch: "pyarrow.RecordBatch", names: Sequence[str], *, before: int, origin: str) -> None:
+def require_text(
+    batch: "pyarrow.RecordBatch", names: Sequence[str], *, before: int, origin: str
+) -> None:
     """Raise an error when a text of a batch is not valid UTF-8.
 
     Args:
@@ -123,14 +132,12 @@ def require_text(batch: "pyarrow.RecordBatch", names: Sequence[str], *, before: 
         for name, column in zip(names, batch.columns, strict=False):
             if not pa.types.is_string(column.type):
                 continue
-            for number, value in enumerate(column.cast(pa.binary()), before + 1):
-                try:
-                    (value.as_py() or b"").decode()
-                except UnicodeDecodeError:
+            for number, value in enumerate(column.cast(pa.binary()).to_pylist(), before + 1):
+                if value is not None and not _is_text(value):
                     raise InputError(
-                        f"Row {number:,} of {origin}: column '{name}' holds {_short(value.as_py())}"
-                        ", which is not text in UTF-8. Correct it there, or read it by a query as "
-                        f"bytes: CAST({quote_identifier(name)} AS BLOB)."
+                        f"Row {number:,} of {origin}: column '{name}' holds {_short(value)}, which "
+                        "is not text in UTF-8. Correct it there, or read it by a query as bytes: "
+                        f"CAST({quote_identifier(name)} AS BLOB)."
                     ) from None
         raise
 
@@ -152,36 +159,53 @@ def _chunks(batches: "Iterable[pyarrow.RecordBatch]") -> "Iterator[pyarrow.Table
         yield pa.Table.from_batches(gathered)
 
 
-def _misfit(
+def first_misfit(
     connection: duckdb.DuckDBPyConnection,
-    chunk: "pyarrow.Table",
+    relation: str,
     columns: Sequence[ArrivingColumn],
     before: int,
     origin: str,
     error: duckdb.Error,
 ) -> InputError:
-    """Return the error that names the first value that would change, or says what else it was."""
+    """Return the error that names the first value that would change, or says what else it was.
+
+    Args:
+        connection: Reads the relation.
+        relation: Where the values are, in SQL.
+        columns: What was to become of them.
+        before: Rows that came before those.
+        origin: What messages call the data.
+        error: What DuckDB said.
+    """
     found: tuple[int, ArrivingColumn, str | None] | None = None
-    connection.register(_BATCH, chunk)  # the transaction took the earlier one with it
     for column in columns:
         if not column.misfit:
             continue
         row = connection.execute(
             f"SELECT number, CAST({column.shown} AS VARCHAR) FROM (SELECT row_number() OVER () AS "  # noqa: S608
-            f"number, * FROM {_BATCH}) WHERE {column.misfit} ORDER BY number LIMIT 1"
+            f"number, * FROM {relation}) WHERE {column.misfit} ORDER BY number LIMIT 1"
         ).fetchone()
         if row and (found is None or row[0] < found[0]):
             found = (row[0], column, row[1])
     if found is None:
         return InputError(f"Cannot take in {origin}: {str(error).splitlines()[0]}")
     number, column, value = found
+    others = " or ".join(f"{column.name}={t}" for t in _INSTEAD.get(column.duckdb_type, _TEXT))
     declared = f" ({column.declared})" if column.declared else ""
     return InputError(
         f"Row {before + number:,} of {origin}: column '{column.name}'{declared} holds "
         f"{_short(value)}, which cannot be {column.duckdb_type} without a change. Ask for another "
-        f"type of the column, such as {column.name}=VARCHAR, correct the value, or read by a query "
+        f"type of the column, such as {others}, correct the value, or read by a query "
         "that converts it or leaves it out."
     )
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _short(value: object) -> str:
@@ -190,8 +214,6 @@ def _short(value: object) -> str:
 
 
 def _rolled_back(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
+    with suppress(duckdb.TransactionException):  # there may be none any more
         connection.rollback()
-    except duckdb.TransactionException:
-        pass  # there is none any more
     connection.unregister(_BATCH)

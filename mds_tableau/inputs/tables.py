@@ -1,4 +1,4 @@
-"""Finds the table that somebody means among those of a database, and checks that a query only reads.
+"""Finds the table that somebody means among those of a database; checks that a query reads.
 
 What tables there are is asked by the readers.
 """
@@ -45,8 +45,8 @@ class TableName:
 def find_table(wanted: str, tables: Sequence[TableName], *, place: str) -> TableName:
     """Return the table that is meant.
 
-    A name as it is written wins over one that differs in case, one that is enough by itself over one
-    in another schema.
+    A name as it is written wins over one that differs in case, one that is enough by itself over
+    one in another schema.
 
     Args:
         wanted: `table` or `schema.table`; parts in double quotes may hold dots and have to match in

@@ -10,11 +10,10 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.columns import quote_text
 from mds_tableau.errors import InputError
 from mds_tableau.inputs import kinds
-from mds_tableau.inputs.kinds import PLAIN, TEXT, Kind, Signs
 from mds_tableau.inputs.csv_options import CsvOptions
+from mds_tableau.inputs.kinds import PLAIN, TEXT, Kind, Signs
 from mds_tableau.inputs.text_shapes import (
     MONTH_FORMATS,
     MONTH_PATTERN,
@@ -213,7 +212,7 @@ def _why_text(present: Mapping[str, Shape]) -> str:
     """Return why a column stays text, if one could expect something else."""
     total = sum(shape.count for shape in present.values())
     text = present.get("text")
-    if text is not None and text.count * 2 > total:
+    if text is not None and text.count * 3 > total:
         return ""
     for name, shape in present.items():
         reason = _REASONS.get("short" if name.startswith("short") else name)

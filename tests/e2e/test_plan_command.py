@@ -92,7 +92,9 @@ def test_every_column_of_our_own_project_is_listed(retail: Workplace) -> None:
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
     assert "…" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 160
+    # the folder of the sandbox is named, and is as long as it happens to be
+    text = done.stdout.replace(str(retail.data), "data")
+    assert max(map(len, text.splitlines())) <= 160
     marts = columns_of(retail)
     assert len(marts) == 8
     blocks = re.split(r"^(\w+): ", done.stdout, flags=re.MULTILINE)[1:]
@@ -111,14 +113,10 @@ def test_a_selection_shows_its_extracts_alone(retail: Workplace) -> None:
     """As dbt selects; what is no extract is not shown, and nothing at all is an error."""
     names = re.compile(r"^(\w+): ", re.MULTILINE)
     assert names.findall(command(retail, "--select", "fct_sales").stdout) == ["fct_sales"]
-    assert set(names.findall(command(retail, "--select", "dim_campaign+").stdout)) >= {
-        "dim_campaign",
-        "campaign_performance",
-    }
-    assert names.findall(command(retail, "--select", "fct_sales dim_household").stdout) == [
-        "dim_household",
-        "fct_sales",
-    ]
+    _, text = shown(retail, 160, "dim_campaign+")
+    assert set(names.findall(text)) >= {"dim_campaign", "campaign_performance"}
+    _, text = shown(retail, 160, "fct_sales dim_household")
+    assert names.findall(text) == ["dim_household", "fct_sales"]
 
 
 @pytest.mark.parametrize(

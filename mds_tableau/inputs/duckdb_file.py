@@ -1,0 +1,129 @@
+"""Reads a table or query of another DuckDB file, attached read-only for as long as that takes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from mds_tableau.columns import quote_identifier, quote_path
+from mds_tableau.errors import InputError
+from mds_tableau.inputs import Progress
+from mds_tableau.inputs.casts import asked_types, cast
+from mds_tableau.inputs.database_url import file_of
+from mds_tableau.inputs.landing import ArrivingColumn, first_misfit
+from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
+from mds_tableau.warehouse import wait_until_free
+
+_ATTACHED: Final = "mds_tableau_attached"
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    url: str,
+    *,
+    name: str,
+    query: str,
+    types: Mapping[str, str],
+    table: str,
+    progress: Progress,
+) -> tuple[str, tuple[str, ...]]:
+    """Read a table or query into a table of DuckDB; return what it is called, and notes.
+
+    Args:
+        connection: Has no open transaction.
+        url: The file, as a path or a `duckdb:///` URL.
+        name: The table to read, "" for the query.
+        query: The query to read, "" for the table.
+        types: DuckDB type for single columns.
+        table: Quoted name of the table to make.
+        progress: Told of the rows when they have arrived.
+
+    Raises:
+        InputError: The table is not there, the query is none, or a value does not fit.
+        DatabaseLocked: Another process holds the file.
+    """
+    path = file_of(url)
+    origin = f"query over {path.name}"
+    home = _here(connection)
+    with _attached(connection, path) as cursor:
+        if name:
+            found = find_table(name, _tables(cursor), place=path.name)
+            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {path.name}"  # noqa: S608
+        query = checked_query(query)
+        described = cursor.execute(f"DESCRIBE (\n{query}\n)").fetchall()
+        names = [row[0] for row in described]
+        check_names(names, origin=origin)
+        asked = asked_types(cursor, types, names, origin=origin)
+        columns = [_column(row[0], row[1], asked.get(row[0], row[1])) for row in described]
+        selected = ", ".join(
+            f"{c.selected if c.misfit else c.value} AS {quote_identifier(c.name)}" for c in columns
+        )
+        progress(f"Reading {origin}", 0, None)
+        try:
+            cursor.execute(
+                f"CREATE OR REPLACE TABLE {home}.{table} AS SELECT {selected} FROM (\n{query}\n)"  # noqa: S608
+            )
+        except duckdb.Error as error:
+            raise first_misfit(cursor, f"(\n{query}\n)", columns, 0, origin, error) from None
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    rows = int(row[0]) if row else 0
+    progress(f"Reading {origin}", rows, rows)
+    return origin, ()
+
+
+def tables(url: str) -> list[TableName]:
+    """Return the tables and views that there are.
+
+    Raises:
+        InputError: The file is not there or is no DuckDB file.
+        DatabaseLocked: Another process holds the file.
+    """
+    with duckdb.connect() as connection, _attached(connection, file_of(url)) as cursor:
+        return _tables(cursor)
+
+
+@contextmanager
+def _attached(
+    connection: duckdb.DuckDBPyConnection, path: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor whose names are those of the file; the connection's own stay as they are."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.")
+    wait_until_free(path, read_only=True, log=lambda _: None)
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(f"ATTACH {quote_path(path)} AS {_ATTACHED} (READ_ONLY)")
+        except duckdb.Error as error:
+            raise InputError(f"Cannot open {path}: {str(error).splitlines()[0]}") from None
+        try:
+            cursor.execute(f"USE {_ATTACHED}")
+            yield cursor
+        except duckdb.Error as error:
+            raise InputError(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
+        finally:
+            cursor.execute(f"USE {_here(connection)}")
+            cursor.execute(f"DETACH {_ATTACHED}")
+
+
+def _here(connection: duckdb.DuckDBPyConnection) -> str:
+    row = connection.execute("SELECT current_database(), current_schema()").fetchone()
+    return ".".join(quote_identifier(part) for part in row or ())
+
+
+def _tables(cursor: duckdb.DuckDBPyConnection) -> list[TableName]:
+    rows = cursor.execute(
+        "SELECT table_schema, table_name, table_schema = 'main' FROM information_schema.tables "  # noqa: S608
+        f"WHERE table_catalog = '{_ATTACHED}' ORDER BY 1, 2"
+    ).fetchall()
+    return [TableName(*row) for row in rows]
+
+
+def _column(name: str, declared: str, wanted: str) -> ArrivingColumn:
+    quoted = quote_identifier(name)
+    value, misfit = cast(quoted, declared, wanted)
+    if declared == wanted:
+        # its type cannot always be written down, as that of an ENUM of the file
+        return ArrivingColumn(name, wanted, quoted, declared=declared)
+    return ArrivingColumn(name, wanted, value, misfit, shown=quoted, declared=declared)

@@ -1,0 +1,194 @@
+"""The `publish` command as a user runs it, into the local sandbox or onto a server."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+
+from mds_tableau.cli import main
+from mds_tableau.sandbox import Sandbox, SandboxConfig
+from tests.pipeline import Held, held_by_sandbox
+
+pytestmark = pytest.mark.hyper
+
+SALES = "id,zip,net,day\n1,00123,1.50,2026-01-31\n2,04567,-0.25,2026-02-28\n3,,,\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with a file of sales."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sales.csv").write_text(SALES)
+    return tmp_path
+
+
+def run(*arguments: str, **how: Any) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(main, ["publish", *arguments], **how)
+
+
+def held(here: Path) -> dict[str, Held]:
+    """What the sandbox has, as a bystander sees it."""
+    return held_by_sandbox(here / "data", here / "scratch")
+
+
+def test_a_file_becomes_a_datasource_and_then_the_next_revision(here: Path) -> None:
+    """With the words of the README it arrives value for value; once more, its data is replaced."""
+    words = ("--input", "sales.csv", "--name", "SalesData", "--project", "Analytics")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "Published 3 rows of sales.csv as 'SalesData' in 'Analytics' (overwrite" in result.stdout
+    assert "Column 'zip' stays text" in result.stderr
+    seen = held(here)["SalesData"]
+    assert (seen.project, seen.revision) == ("Analytics", 1)
+    assert seen.columns == (
+        ("id", "BIG_INT"),
+        ("zip", "TEXT"),
+        ("net", "NUMERIC(18, 2)"),
+        ("day", "DATE"),
+    )
+    assert seen.rows == [
+        ("1", "00123", "1.50", "2026-01-31"),
+        ("2", "04567", "-0.25", "2026-02-28"),
+        ("3", None, None, None),
+    ]
+    again = json.loads(run(*words, "--json").stdout)
+    assert (again["published"]["mode"], again["published"]["revision"]) == ("replace", 2)
+    assert (again["rows"], again["published"]["id"]) == (3, seen.id)
+    # nothing is left of what it took
+    assert not list((here / "data" / "one_shot").glob(".publish-*"))
+
+
+def test_what_is_taken_and_what_it_becomes_can_be_said(
+    here: Path, query_hyper: Callable[..., list[list[Any]]]
+) -> None:
+    """Columns, names, rows, types and options are as asked, in a file that is only kept."""
+    result = run(
+        *("-i", "sales.csv", "-n", "S", "--columns", "day,zip,id", "--rename", "zip=Postal code"),
+        *("--where", "id < 3", "--type", "id=HUGEINT", "--ask", "id=as: text"),
+        *("--output", "out.hyper", "--no-publish", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["published"], told["output"]) == (None, "out.hyper")
+    assert told["columns"] == {"day": "DATE", "Postal code": "TEXT", "id": "TEXT"}
+    rows = query_hyper(here / "out.hyper", 'SELECT "Postal code", id FROM "Extract"."Extract"')
+    assert sorted(rows) == [["00123", "1"], ["04567", "2"]]
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_dry_run_shows_the_plan_and_makes_nothing(here: Path) -> None:
+    """What would become of each column is shown, and no server is asked."""
+    result = run("-i", "sales.csv", "-n", "S", "--dry-run")
+    assert result.exit_code == 0, result.output
+    for text in ("S: of sales.csv, to project 'Default'", "NUMERIC(18,2)", "file version 2"):
+        assert text in result.stdout
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_each_table_becomes_a_datasource_and_one_that_fails_stops_no_other(here: Path) -> None:
+    """Several tables of a DuckDB file go in one run; what is refused is told in the end."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE a AS SELECT 1 AS id")
+        connection.execute("CREATE TABLE b AS SELECT [1, 2] AS many")
+        connection.execute("CREATE TABLE c AS SELECT 'x' AS name FROM range(2)")
+    result = run("-i", "shop.duckdb", "-n", "Shop", "--tables", "a", "b", "c")
+    assert result.exit_code == 3
+    assert "column 'many' has type INTEGER[]" in result.stderr
+    assert "Ask for as: json with --ask 'COLUMN=...'" in result.stderr
+    assert {name: len(one.rows) for name, one in held(here).items()} == {
+        "Shop - a": 1,
+        "Shop - c": 2,
+    }
+    asked = run("-i", "shop.duckdb", "-n", "B", "--table", "b", "--ask", "many=as: json")
+    assert asked.exit_code == 0, asked.output
+    assert held(here)["B"].rows == [("[1,2]",)]
+
+
+def test_rows_that_are_gone_stop_it_until_that_is_allowed(here: Path) -> None:
+    """A file with far fewer rows, or none, leaves what analysts see, and says what to say."""
+    words = ("-i", "sales.csv", "-n", "S")
+    assert run(*words).exit_code == 0
+    (here / "sales.csv").write_text("\n".join(SALES.splitlines()[:2]) + "\n")
+    result = run(*words, "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"] == "RowsFell"
+    assert "say --allow-row-fall." in result.stderr
+    (here / "sales.csv").write_text(SALES.splitlines()[0] + "\n")
+    result = run(*words, "--type", "id=BIGINT", "--allow-row-fall")
+    assert (result.exit_code, "say --allow-empty" in result.stderr) == (3, True)
+    assert (held(here)["S"].revision, len(held(here)["S"].rows)) == (1, 3)
+    assert run(*words, "--type", "id=BIGINT", "--allow-empty").exit_code == 0
+    assert held(here)["S"].rows == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("-i", "sales.csv"), 2, "Missing option '--name'"),
+        (("-i", "sales.csv", "-n", "S", "--no-publish"), 2, "--no-publish needs --output"),
+        (("-i", "sales.csv", "-n", "S", "--type", "net"), 2, "'net' is not of the form COLUMN="),
+        (("-i", "gone.csv", "-n", "S"), 3, "gone.csv"),
+        (("-i", "sales.csv", "-n", "S", "--columns", "nett"), 3, "Did you mean 'net'?"),
+        (("-i", "sales.csv", "-n", "S", "--where", "net >"), 3, "--where 'net >' cannot be read"),
+        (("-i", "sales.csv", "-n", "S", "--where", "1); DROP TABLE input; --"), 3, "--where"),
+        (("-i", "sales.csv", "-n", "S", "--ask", "net=as: jsn"), 3, "net"),
+        (("-i", "sales.csv", "-n", "S", "--type", "day=INTEGER"), 3, "day"),
+        (("-i", "env:NOT_THERE", "-n", "S", "--table", "t"), 3, "no such environment variable"),
+        (("-i", "sales.csv", "-n", "S", "--server", "ftp://x"), 1, "TABLEAU_SERVER is 'ftp://x'"),
+    ],
+)
+def test_what_is_wrong_is_said_and_has_its_exit_code(
+    here: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    """2 is wrong usage, 3 refused data, 1 everything else; never a traceback."""
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_passwords_are_no_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL with a password is refused on the command line, and never shown from a variable."""
+    url = "postgresql://ann:hunter2@127.0.0.1:1/shop"
+    result = run("-i", url, "-n", "S", "--table", "t")
+    assert (result.exit_code, "env:NAME" in result.output) == (3, True)
+    monkeypatch.setenv("SHOP", url)
+    unreachable = run("-i", "env:SHOP", "-n", "S", "--table", "t")
+    assert unreachable.exit_code == 1
+    assert "hunter2" not in result.output + unreachable.output
+
+
+def test_a_server_is_signed_in_to_with_what_is_said(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags name server and token, the secret is in a file, and one way wins over others."""
+    monkeypatch.setenv("TABLEAU_USERNAME", "somebody")
+    monkeypatch.setenv("TABLEAU_PASSWORD", "else")
+    (here / "secret").write_text("a-secret-of-a-token\n")
+    config = SandboxConfig(data_dir=tmp_path / "server", tokens={"ci": "a-secret-of-a-token"})
+    with Sandbox(config, host="127.0.0.1", port=0) as server:
+        words = ("-i", "sales.csv", "-n", "S", "--server", server.url, "--token-name", "ci")
+        result = run(*words, "--token-file", "secret", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["published"]["server"] == server.url
+        (here / "secret").write_text("wrong-secret")
+        refused = run(*words, "--token-file", "secret")
+        assert (refused.exit_code, "refused the sign-in of token 'ci'" in refused.output) == (
+            1,
+            True,
+        )
+        missing = run(*words, "--token-file", "secret", "--project", "Nowhere")
+        assert "secret" not in (refused.output + missing.output).replace("the secret", "")
+
+
+def test_standard_input_is_read(here: Path) -> None:
+    """What another program writes is published as a file would be."""
+    result = run("-i", "-", "--format", "csv", "-n", "S", "--quiet", input=SALES)
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    assert len(held(here)["S"].rows) == 3
