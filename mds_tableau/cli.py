@@ -71,12 +71,12 @@ def main(ctx: click.Context, verbose: bool) -> None:
 @main.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    r"""Run the main job on a real retailer's year, into the local sandbox.
+    """Run the main job on a real retailer's year, into the local sandbox.
 
     \b
     Example:
       mds-tableau demo
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     # only this command needs DuckDB and rich tables; the others start faster without
     from mds_tableau.demo import run_demo
 
@@ -89,7 +89,7 @@ def demo(ctx: click.Context) -> None:
 )
 @click.pass_context
 def plan(ctx: click.Context, select: str) -> None:
-    r"""Show what becomes of each column of each extract, and where it goes.
+    """Show what becomes of each column of each extract, and where it goes.
 
     Reads the types of the marts as they were built last. Ends with exit code 1 when an extract
     would be refused.
@@ -97,7 +97,7 @@ def plan(ctx: click.Context, select: str) -> None:
     \b
     Example:
       mds-tableau plan --select fct_sales
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     # as above: this loads dbt and DuckDB
     from mds_tableau.plan_command import show_plan
 

@@ -22,7 +22,7 @@ _INDENT: Final = " " * 20
 )
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    r"""Look whether everything that a run needs is there.
+    """Check that everything a run needs is there.
 
     Each line says ok, warn or fail, what was seen and what to do. Nothing is published, and no
     secret is shown. Exit code 1 when something fails.
@@ -30,7 +30,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     \b
     Example:
       mds-tableau doctor --json
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     findings = []
     for finding in examine():
         findings.append(finding)

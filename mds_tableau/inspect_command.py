@@ -24,14 +24,14 @@ from mds_tableau.hyper_contents import Contents, TableContents, Value, contents_
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def inspect_command(file: Path, rows: int, as_json: bool) -> None:
-    r"""Show tables, columns, types and the first rows of an extract.
+    """Show tables, columns, types and the first rows of an extract.
 
     FILE is a .hyper, whatever made it; it is not changed.
 
     \b
     Example:
       mds-tableau inspect data/hyper/fct_sales.hyper --rows 10
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     with Hyper() as hyper:
         contents = contents_of(hyper, file, rows=rows)
     if as_json:

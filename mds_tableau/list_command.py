@@ -31,7 +31,7 @@ _HEADER: Final = (
 @click.option("--project", "-p", help="Path or LUID of the project.  [default: all projects]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, with the LUIDs.")
 def list_command(project: str | None, as_json: bool) -> None:
-    r"""List what is published, without a server in the local sandbox.
+    """List what is published, without a server in the local sandbox.
 
     Rows are known of what was published last from this machine's data folder; "-" is what is not
     told. A project's own datasources are listed, not those of the projects in it.
@@ -39,7 +39,7 @@ def list_command(project: str | None, as_json: bool) -> None:
     \b
     Example:
       mds-tableau list --project Retail/Daily
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     settings = load_settings()
     settings.export()
     with Destination.of(settings).session() as session:

@@ -62,7 +62,7 @@ class _Refused(click.ClickException):
 @click.command(cls=Publish)
 @with_options
 def publish(**given: Any) -> None:
-    r"""Publish a file, a table or a query as a datasource.
+    """Publish a file, a table or a query as a datasource.
 
     Exit code 0: done; 1: failed; 2: wrong usage; 3: the data is refused.
 
@@ -73,7 +73,7 @@ def publish(**given: Any) -> None:
       mds-tableau publish -i umsatz.csv -n Umsatz --delimiter ';' --decimal , --encoding cp1252
       mds-tableau publish -i env:SALES_DATABASE -n Orders --table sales.orders
       mds-tableau publish -i warehouse.duckdb -n Marts --tables fct_sales dim_store
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     if given["no_publish"] and given["output"] is None and not given["dry_run"]:
         raise click.UsageError("--no-publish needs --output: there would be nothing left.")
     if given["tables"] and given["output"]:

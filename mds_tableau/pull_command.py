@@ -43,7 +43,7 @@ def pull_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Download the extract of a datasource, and make Parquet or CSV of it.
+    """Download the extract of a datasource, and make Parquet or CSV of it.
 
     NAME is the datasource's name, in any case. Nothing is left behind when it fails.
 
@@ -51,7 +51,7 @@ def pull_command(
     Examples:
       mds-tableau pull fct_sales --project Retail/Daily
       mds-tableau pull fct_sales --to csv --output sales.csv --revision 3
-    """
+    """  # noqa: D301  # click takes the escaped character itself
     settings = load_settings()
     settings.export()
     pulled = pull(

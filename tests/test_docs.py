@@ -14,27 +14,41 @@ from mds_tableau.settings import Settings
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PUBLISHING = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+COMMAND_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-COMMANDS = sorted(main.commands)
+COMMANDS = main.list_commands(click.Context(main))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_is_in_the_readme_and_explains_itself(name: str) -> None:
-    """A command is listed in the README, and its help says what it does."""
+    """The README lists it, the page of commands its options; its help has an example of it."""
     assert f"`mds-tableau {name}`" in README
+    [section] = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", COMMAND_PAGE, re.DOTALL | re.MULTILINE)
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
-    command = main.commands[name]
+    # on lines of their own: what click wraps cannot be copied
+    assert re.search(rf"^  Examples?:\n    mds-tableau {name}\b", result.stdout, re.MULTILINE)
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name != "help":
             assert parameter.help, parameter.name
-            assert f"`{parameter.opts[0]}`" in README, parameter.opts[0]
+            assert f"`{parameter.opts[0]}`" in section, parameter.opts[0]
+
+
+def test_page_of_commands_names_no_other_option() -> None:
+    """Each option of the page exists."""
+    context = click.Context(main)
+    commands = [main, *filter(None, (main.get_command(context, name) for name in COMMANDS))]
+    there = {text for command in commands for one in command.params for text in one.opts}
+    assert set(re.findall(r"`(--[a-z-]+)`", COMMAND_PAGE)) <= there
 
 
 def test_readme_names_no_other_command() -> None:
-    """Each `mds-tableau X` of the README exists."""
-    assert set(re.findall(r"mds-tableau ([a-z]+)", README)) <= set(COMMANDS)
+    """Each `mds-tableau X` of the README and of the page of commands exists."""
+    named = re.findall(r"mds-tableau ([a-z]+)", README + COMMAND_PAGE)
+    assert set(named) <= set(COMMANDS)
 
 
 def test_settings_of_the_documents_exist_and_those_of_the_server_are_there() -> None:
@@ -69,7 +83,8 @@ def test_each_target_of_make_is_true() -> None:
 
 def test_links_of_the_documents_lead_somewhere() -> None:
     """Each relative link of the documents is a file of the repository."""
-    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"):
+    pages = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", *pages):
         path = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{document}: {target}"

@@ -92,7 +92,11 @@ def sandbox(
 
     It speaks the part of the REST API that publishing needs, keeps what it is sent on disk, and
     shows it on a web page. It listens on this machine only.
-    """
+
+    \b
+    Example:
+      mds-tableau sandbox --port 8850 --project Retail/Daily
+    """  # noqa: D301  # click takes the escaped character itself
     passwords = dict(_split(users, 2, "--user"))
     made_up = None
     if not users and not tokens:
