@@ -109,12 +109,15 @@ def pull(
         package.unlink()
         as_text: tuple[str, ...] = ()
         with Hyper() as hyper:
-            if form == "hyper":
-                # a file that Hyper cannot read is told before it takes the place of another
-                contents = contents_of(hyper, extract, rows=0)
-                made, rows = extract, sum(table.rows for table in contents.tables)
-            else:
-                made, rows, as_text = _converted(hyper, extract, form, what)
+            try:
+                if form == "hyper":
+                    # what Hyper cannot read must not take the place of a file
+                    contents = contents_of(hyper, extract, rows=0)
+                    made, rows = extract, sum(table.rows for table in contents.tables)
+                else:
+                    made, rows, as_text = _converted(hyper, extract, form, what)
+            except ExtractError as error:
+                raise ExtractError(f"{what} was downloaded and cannot be kept: {error}") from error
         _refuse_to_replace(output, is_forced)
         # a temporary file can be read by its owner alone
         made.chmod(0o644)

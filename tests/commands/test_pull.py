@@ -11,7 +11,7 @@ from mds_tableau.hyper import Hyper
 from mds_tableau.hyper_contents import write_parquet
 from mds_tableau.packaged import take_extract
 from mds_tableau.pull import default_output
-from mds_tableau.sandbox import Sandbox, faults
+from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import Password, publish, sign_in
 from tests.commands.conftest import APP, Make, Run, told
 
@@ -185,6 +185,25 @@ def test_a_download_that_breaks_off_is_repeated_or_told(
         assert result.exit_code == 1
         assert "Downloading the datasource failed" in result.stderr
         assert output.read_text() == "mine"
+
+
+def test_extract_that_cannot_be_read_is_not_kept(run: Run, tmp_path: Path) -> None:
+    """A file that a server took without a look at it does not take the place of a good one."""
+    config = SandboxConfig(data_dir=tmp_path / "data", users={"ada": "pw"}, open_extracts=False)
+    broken = tmp_path / "broken.hyper"
+    broken.write_bytes(b"Hyper\x08\x00\x00\x01\x00\x02\x00" + bytes(100))
+    before = broken.read_bytes()
+    with Sandbox(config, host="127.0.0.1", port=0) as server:
+        with sign_in(server.url, "", Password("ada", "pw")) as session:
+            publish(session, broken, datasource="Broken", project="Default")
+        way = {"TABLEAU_USERNAME": "ada", "TABLEAU_PASSWORD": "pw"}
+        for form in ("hyper", "csv"):
+            arguments = ("pull", "Broken", "--to", form, "-o", broken, "--force")
+            result = run(*arguments, TABLEAU_SERVER=server.url, **way)
+            assert result.exit_code == 1
+            assert "'Broken' in 'Default' was downloaded and cannot be kept" in result.stderr
+    assert broken.read_bytes() == before
+    assert names(tmp_path) == {"broken.hyper"}
 
 
 @pytest.mark.parametrize(
