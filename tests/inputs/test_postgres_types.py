@@ -7,7 +7,10 @@ import duckdb
 import psycopg
 import pytest
 
-from mds_tableau.errors import InputError
+from mds_tableau.column_options import ColumnOptions
+from mds_tableau.column_types import plan_columns
+from mds_tableau.errors import InputError, UnsupportedColumn
+from mds_tableau.export import describe
 from mds_tableau.inputs.databases import DatabaseInput, load_database
 from tests.postgres_server import fresh_database, run_sql
 
@@ -110,8 +113,8 @@ CASES = [
         ["'-1 year -2 mons +3 days -04:05:06.789'", "'178000000 years'", "'999:59:59.999999'"],
         "INTERVAL",
         "(extract(year FROM {0}) * 12 + extract(month FROM {0}))::bigint || ' ' || "
-        "extract(day FROM {0}) || ' ' || (extract(hour FROM {0}) * 3600000000 + extract(minute FROM {0}) * 60000000 "
-        "+ extract(microseconds FROM {0}))::bigint",
+        "extract(day FROM {0}) || ' ' || (extract(hour FROM {0}) * 3600000000 + "
+        "extract(minute FROM {0}) * 60000000 + extract(microseconds FROM {0}))::bigint",
         "(date_part('year', {0}) * 12 + date_part('month', {0})) || ' ' || date_part('day', {0}) "
         "|| ' ' || (date_part('hour', {0}) * 3600000000 + date_part('minute', {0}) * 60000000 + "
         "date_part('microsecond', {0}))",
@@ -282,3 +285,16 @@ def test_asked_type_that_would_change_a_value(
     given = DatabaseInput(postgres, query=f"SELECT {expression} AS x", types={"x": asked})
     with pytest.raises(InputError, match="without a change"):
         load_database(duck, given, table="t")
+
+
+def test_arrays_and_json_meet_the_plan(postgres: str, duck: duckdb.DuckDBPyConnection) -> None:
+    """Arrays are refused, or converted as asked, by the column plan; json is text to it."""
+    query = """SELECT '{1,2}'::int[] AS list, '{"a":1}'::jsonb AS doc"""
+    got = load_database(duck, DatabaseInput(postgres, query=query), table="t")
+    described = describe(duck, got.relation)
+    with pytest.raises(UnsupportedColumn, match=r"'list' has type INTEGER.*Ask for as: json"):
+        plan_columns(described, mart="t", file=got.origin)
+    asked = {"list": ColumnOptions(as_="json")}
+    plans = plan_columns(described, mart="t", file=got.origin, options=asked)
+    selected = ", ".join(plan.selected for plan in plans)
+    assert duck.execute(f"SELECT {selected} FROM t").fetchall() == [("[1,2]", '{"a": 1}')]
