@@ -117,7 +117,7 @@ def open_text(
     """
     before = stamp(place.path)
     packed, found = _look(place)
-    codec = _codec(encoding, found)
+    codec = _codec(place, encoding, found)
     tally = _Tally(quote.encode(), place)
     chunks = _checked(_unpacked(place, packed, progress), codec, tally, bool(encoding))
     if not packed and codec in ("utf-8", "utf-8-sig"):
@@ -228,7 +228,7 @@ def _look(place: Place) -> tuple[bool, str]:
     return packed, next((name for mark, name in _MARKS if start.startswith(mark)), "")
 
 
-def _codec(given: str, found: str) -> str:
+def _codec(place: Place, given: str, found: str) -> str:
     if not given:
         return found or "utf-8"
     try:
@@ -239,7 +239,12 @@ def _codec(given: str, found: str) -> str:
             f"--encoding {given} is no encoding that Python knows; for example cp1252, latin-1, "
             "utf-16 or shift_jis."
         ) from error
-    return "utf-8-sig" if name == "utf-8" and found == "utf-8-sig" else name
+    if found and not name.startswith(found.removesuffix("-sig")):
+        raise InputError(
+            f"{place.name} begins with the byte order mark of {found.removesuffix('-sig')}, but "
+            f"--encoding {given} was given; leave --encoding out."
+        )
+    return found if name == "utf-8" and found else name
 
 
 def _unpacked(place: Place, packed: bool, progress: Progress) -> Iterator[bytes]:

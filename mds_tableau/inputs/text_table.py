@@ -120,7 +120,8 @@ class TextTable:
             f"header = {dialect.has_header}, skip = {dialect.skip}, comment = '', "
             "strict_mode = true, null_padding = false, ignore_errors = false, "
             "allow_quoted_nulls = false, nullstr = '', hive_partitioning = false, "
-            f"parallel = {self.parallel}, max_line_size = {line_size}, buffer_size = {max(_BUFFER, 2 * line_size)}, "
+            f"parallel = {self.parallel}, max_line_size = {line_size}, "
+            f"buffer_size = {max(_BUFFER, 2 * line_size)}, "
             f"columns = {{{fields}}})"
         )
 
@@ -240,6 +241,8 @@ class TextTable:
                 notes.append(f"Column {name!r} {one.note.replace('{name}', name)}.")
             if one.kind is not TEXT and "empty" in known[index]:
                 notes.append(f"Column {name!r} has empty texts, which are read as missing values.")
+        if len(self.names) == 1 and any(file.text.blank for file in self.files):
+            notes.append("A blank line is a row with a missing value, as there is one column.")
         if dropped:
             notes.append("The delimiter at the end of each line makes no column.")
         notes += [

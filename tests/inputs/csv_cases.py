@@ -63,7 +63,7 @@ GOOD: Final = {
     "blank lines between rows": Good(b"a,b\n\n1,2\n\n\n1,2\n\n", TWO, ROW * 2),
     "blank lines before the header": Good(b"\n\na,b\n1,2\n", TWO, ROW),
     "a blank line of one column is missing": Good(
-        b"a\n1\n\n2\n", {"a": INT}, [(1,), (None,), (2,)]
+        b"a\n1\n\n2\n", {"a": INT}, [(1,), (None,), (2,)], ("blank line is a row",)
     ),
     "header only": Good(b"a,b\n", {"a": TEXT, "b": TEXT}, []),
     "header only, no end": Good(b"a,b", {"a": TEXT, "b": TEXT}, []),
@@ -297,6 +297,9 @@ BAD: Final = {
     "a surrogate": Bad(b"a,b\n1,\xed\xa0\x80\n", ("line 2, byte 7",)),
     "half of UTF-16": Bad("a,b\n".encode("utf-16") + b"1", ("x.csv", "utf-16")),
     "not that encoding": Bad("a,ü\n".encode(), ("x.csv, line 1", "ascii"), {"encoding": "ascii"}),
+    "an encoding that the mark denies": Bad(
+        b"\xef\xbb\xbfa\n1\n", ("mark of utf-8", "cp1252"), {"encoding": "cp1252"}
+    ),
     "no encoding": Bad(b"a\n1\n", ("--encoding klingon",), {"encoding": "klingon"}),
     "no text encoding": Bad(b"a\n1\n", ("--encoding base64",), {"encoding": "base64"}),
     "files put together": Bad(

@@ -49,6 +49,16 @@ def test_a_glob_has_the_types_that_hold_for_all_files(tmp_path: Path) -> None:
     assert odd[:2] == ({"a": "VARCHAR"}, [("00",)])
 
 
+def test_three_hundred_files(tmp_path: Path) -> None:
+    """Many files are one table, with every row of each."""
+    for number in range(300):
+        (tmp_path / f"{number}.csv").write_text(f"n,t\n{number},x{number}\n")
+
+    _, rows, _ = load(tmp_path, "*.csv")
+
+    assert sorted(rows) == [(number, f"x{number}") for number in range(300)]
+
+
 def test_other_columns_are_named_with_their_file(tmp_path: Path) -> None:
     """Files with other columns than the first are an error that names file and columns."""
     (tmp_path / "1.csv").write_bytes(b"a,b\n1,2\n")
