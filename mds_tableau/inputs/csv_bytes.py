@@ -53,6 +53,7 @@ class TextFile:
         encoding: Encoding of the file as it was given; "utf-8" with or without a mark.
         newlines: Ends of lines that are LF, alone or after CR.
         returns: CR in all, and those before LF.
+        blank: Whether a line may be blank, within quotes or not.
         ends_open: Whether the last line has no end.
         quoted: Whether the quote is in it.
         size: Bytes of `path`.
@@ -64,6 +65,7 @@ class TextFile:
     encoding: str
     newlines: int
     returns: tuple[int, int]
+    blank: bool
     ends_open: bool
     quoted: bool
     size: int
@@ -115,7 +117,7 @@ def open_text(
     """
     before = stamp(place.path)
     packed, found = _look(place)
-    codec = _codec(encoding, found)
+    codec = _codec(place, encoding, found)
     tally = _Tally(quote.encode(), place)
     chunks = _checked(_unpacked(place, packed, progress), codec, tally, bool(encoding))
     if not packed and codec in ("utf-8", "utf-8-sig"):
@@ -139,7 +141,7 @@ class _Tally:
 
     def __init__(self, quote: bytes, place: Place) -> None:
         self.newlines = self.carriages = self.pairs = 0
-        self.quoted = False
+        self.quoted = self.blank = False
         self.place = place
         self._quote = quote
         self._end = b""
@@ -153,6 +155,10 @@ class _Tally:
             self.carriages += carriages
             self.pairs += chunk.count(b"\r\n")
         self.pairs += self._end.endswith(b"\r") and chunk.startswith(b"\n")
+        ends = self._end[-2:] + chunk[:2]
+        self.blank = self.blank or any(
+            two in chunk or two in ends for two in (b"\n\n", b"\n\r\n", b"\r\r")
+        )
         self.quoted = self.quoted or bool(self._quote and self._quote in chunk)
         self._end = (self._end + chunk[-4:])[-4:]
 
@@ -184,6 +190,7 @@ class _Tally:
             encoding,
             self.newlines,
             (self.carriages, self.pairs),
+            self.blank,
             ends_open,
             self.quoted,
             stamped[0],
@@ -221,7 +228,7 @@ def _look(place: Place) -> tuple[bool, str]:
     return packed, next((name for mark, name in _MARKS if start.startswith(mark)), "")
 
 
-def _codec(given: str, found: str) -> str:
+def _codec(place: Place, given: str, found: str) -> str:
     if not given:
         return found or "utf-8"
     try:
@@ -232,7 +239,12 @@ def _codec(given: str, found: str) -> str:
             f"--encoding {given} is no encoding that Python knows; for example cp1252, latin-1, "
             "utf-16 or shift_jis."
         ) from error
-    return "utf-8-sig" if name == "utf-8" and found == "utf-8-sig" else name
+    if found and not name.startswith(found.removesuffix("-sig")):
+        raise InputError(
+            f"{place.name} begins with the byte order mark of {found.removesuffix('-sig')}, but "
+            f"--encoding {given} was given; leave --encoding out."
+        )
+    return found if name == "utf-8" and found else name
 
 
 def _unpacked(place: Place, packed: bool, progress: Progress) -> Iterator[bytes]:

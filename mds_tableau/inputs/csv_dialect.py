@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -64,6 +64,9 @@ def find_dialect(connection: duckdb.DuckDBPyConnection, text: TextFile, csv: Csv
             be told.
     """
     quote = csv.quote_sign
+    hint = _hint(text, csv.skip)
+    if hint:
+        csv = replace(csv, delimiter=csv.delimiter or hint, skip=csv.skip + 1)
     delimiter = csv.delimiter or _delimiter(connection, text, csv)
     with records(text, delimiter, quote, csv.skip) as rows:
         head = list(islice(rows, _LOOKED_AT + 1))
@@ -73,7 +76,7 @@ def find_dialect(connection: duckdb.DuckDBPyConnection, text: TextFile, csv: Csv
     start, end, first = head[0]
     header = _has_header(text, [row for _, _, row in head]) if csv.header is None else csv.header
     notes = []
-    if not csv.delimiter and delimiter != ",":
+    if not csv.delimiter and delimiter != "," and len(first) > 1:
         notes.append(f"The delimiter is a {_NAMES[delimiter]}.")
     if not header:
         names = tuple(f"column{index}" for index in range(len(first)))
@@ -137,6 +140,15 @@ def _numbered(reader: _Reader, skip: int, blank: bool) -> Iterator[tuple[int, in
         if row or blank:
             yield skip + last + 1, skip + reader.line_num, row
         last = reader.line_num
+
+
+def _hint(text: TextFile, skip: int) -> str:
+    """Return the delimiter that a first line such as `sep=;` tells Excel, or ""."""
+    with text.path.open(encoding="utf-8-sig", newline="") as file:
+        for _ in range(skip):
+            file.readline()
+        found = re.fullmatch(r'"?sep=(.)"?', file.readline(100).rstrip("\r\n"))
+    return found[1] if found else ""
 
 
 def _delimiter(connection: duckdb.DuckDBPyConnection, text: TextFile, csv: CsvOptions) -> str:

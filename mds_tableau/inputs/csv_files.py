@@ -51,7 +51,7 @@ def load_csv(
 
 
 def run(load: TextTable, spool: Path) -> Loaded:
-    """Load files, allowing longer lines and other ends of lines if DuckDB stops at them.
+    """Load files, with longer lines, one thread or other ends of lines if DuckDB stops at them.
 
     Raises:
         InputError: As `load_csv`.
@@ -63,6 +63,8 @@ def run(load: TextTable, spool: Path) -> Loaded:
         except duckdb.Error as error:  # noqa: PERF203 - a few times at most
             if "Maximum line size" in str(error) and len(sizes) > 1:
                 sizes.pop(0)
+            elif "Parallel CSV Reader" in str(error) and load.parallel:
+                load.parallel = False
             elif any(file.text.mixed for file in load.files):
                 load.files = [_even(file, spool) for file in load.files]
             else:

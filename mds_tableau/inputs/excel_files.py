@@ -1,6 +1,7 @@
 """Says what to do with Excel files, which are not read.
 
-DuckDB's own reader is an extension that would be downloaded.
+DuckDB's own reader is an extension that would be downloaded, and a sheet has neither the types of
+a table nor its one header.
 """
 
 from collections.abc import Sequence

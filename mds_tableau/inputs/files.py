@@ -32,14 +32,12 @@ class FileInput:
         places: Files, folders, globs, or "-" for standard input.
         format: One of `FORMATS`; "" goes by the suffixes, which "-" does not have.
         csv: How CSV files are written.
-        sheet: Name of a sheet of an Excel file; "" for the first.
         types: DuckDB type for columns of CSV and JSON lines, by name.
     """
 
     places: tuple[str, ...]
     format: str = ""
     csv: CsvOptions = field(default_factory=CsvOptions)
-    sheet: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -56,7 +56,9 @@ def load_json_lines(
         _refuse_doubles(places, names)
         stamped = stamp(path)
         place = places[0] if len(places) == 1 else Place(path, origin(places))
-        text = TextFile(place, path, "utf-8", writer.rows, (0, 0), False, True, stamped[0], stamped)
+        text = TextFile(
+            place, path, "utf-8", writer.rows, (0, 0), True, False, True, stamped[0], stamped
+        )
         file = SomeFile(
             text, Dialect(",", '"', names, (), False, 0, 0, ()), row_lines=len(places) == 1
         )

@@ -195,6 +195,13 @@ def floating_number(signs: Signs) -> Kind:
     )
 
 
+def stamped(text: str) -> Kind:
+    """Return the kind of dates with times in a format of strptime, with an offset if it has one."""
+    # without the zone the clock would be the one of whoever runs this
+    has_offset = "%z" in text.lower()
+    return formatted(TIMESTAMPTZ.sql_type if has_offset else TIMESTAMP.sql_type, [text])
+
+
 def formatted(sql_type: str, formats: Sequence[str], pattern: str = "") -> Kind:
     """Return the kind of dates or times in one of the formats of strptime."""
     listed = ", ".join(quote_text(text) for text in formats)

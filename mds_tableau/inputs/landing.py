@@ -89,16 +89,15 @@ def land(
     connection.begin()
     try:
         connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
-        for chunk in _chunks(batches):
-            connection.register(_BATCH, chunk)
+        for arriving in _chunks(batches):
+            # found by DuckDB as a variable: one that is registered stays until the transaction ends
             try:
-                connection.execute(f"INSERT INTO {table} SELECT {selected} FROM {_BATCH}")  # noqa: S608
+                connection.execute(f"INSERT INTO {table} SELECT {selected} FROM arriving")  # noqa: S608
             except duckdb.Error as error:
                 connection.rollback()
-                connection.register(_BATCH, chunk)  # the transaction took the other one with it
+                connection.register(_BATCH, arriving)
                 raise first_misfit(connection, _BATCH, columns, rows, origin, error) from None
-            connection.unregister(_BATCH)
-            rows += chunk.num_rows
+            rows += arriving.num_rows
             counted(rows)
         connection.commit()
         done = True

@@ -5,9 +5,10 @@ Types are those that SQLAlchemy finds declared for a table, and those of the fir
 as drivers do not agree on how to tell them.
 """
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,7 +83,7 @@ def load(
             refuses.
         DatabaseUnreachable: The database does not answer, or the connection was lost.
     """
-    with _session(url) as remote:
+    with _session(url) as remote, ExitStack() as reading:
         if name:
             found = find_table(name, _tables(remote), place=place(url))
             origin = f"table {found} of {place(url)}"
@@ -90,6 +91,7 @@ def load(
         else:
             origin = f"query over {place(url)}"
             result, columns = _query_rows(remote, checked_query(query))
+        reading.callback(result.close)
         names = [column.name for column in columns]
         check_names(names, origin=origin)
         asked = asked_types(connection, types, names, origin=origin)
@@ -253,7 +255,6 @@ def _declared(name: str, declared: Any, asked: str) -> _Column:
         (sa.Float, kinds.DOUBLE),
         (sa.Date, kinds.DATE),
         (sa.Time, kinds.TIME),
-        (sa.Interval, kinds.INTERVAL),
         (sa.Uuid, kinds.UUID),
         (sa.LargeBinary, kinds.BLOB),
         (sa.String, kinds.TEXT),
@@ -261,11 +262,21 @@ def _declared(name: str, declared: Any, asked: str) -> _Column:
     for sqlalchemy_type, kind in plain:
         if isinstance(declared, sqlalchemy_type):
             return _Column(name, kind)
+    if _is_interval(declared):
+        return _Column(name, kinds.INTERVAL)
     note = (
         f"Column '{name}' is {declared!r}, which has no counterpart, and arrived as the text that "
         "the database makes of it."
     )
     return _Column(name, kinds.TEXT, "text", note)
+
+
+def _is_interval(declared: Any) -> bool:
+    # a database's own kind of interval shares no public class with the general one
+    try:
+        return bool(declared.python_type is dt.timedelta)
+    except NotImplementedError:
+        return False
 
 
 def _numeric(name: str, declared: Any, asked: str) -> _Column:

@@ -117,8 +117,12 @@ def _expand(place: str, kind: str) -> list[Path]:
     path = Path(place)
     if path.is_dir():
         return _of_folder(path, kind)
-    if path.exists():
+    if path.is_file():
         return [path]
+    if path.exists():
+        raise InputError(
+            f"{place} is no file, perhaps a pipe; give its output to --input - instead."
+        )
     if glob.has_magic(place):
         found = sorted(Path(name) for name in glob.glob(place, recursive=True))  # noqa: PTH207 - absolute patterns too
         files = [path for path in found if path.is_file()]

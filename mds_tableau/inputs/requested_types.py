@@ -70,7 +70,8 @@ def requested_kind(sql_type: str, found: Found, csv: CsvOptions) -> Kind:
     if kind.sql_type == "DATE" and sql_type == "TIMESTAMP":
         value = f"CAST({kind.value} AS TIMESTAMP)"
         return replace(kind, sql_type=sql_type, value=value, quick="")
-    given = csv.date_format if sql_type == "DATE" else csv.timestamp_format
-    return (
-        kinds.formatted(sql_type, [given]) if given and sql_type != "TIME" else _OF_TIME[sql_type]
-    )
+    if sql_type == "DATE" and csv.date_format:
+        return kinds.formatted(sql_type, [csv.date_format])
+    if csv.timestamp_format and (given := kinds.stamped(csv.timestamp_format)).sql_type == sql_type:
+        return given
+    return _OF_TIME[sql_type]

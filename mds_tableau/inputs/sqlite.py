@@ -186,7 +186,8 @@ def _described(cursor: Any, query: str, table: str) -> dict[str, str]:
 def _plain(name: str, described: Mapping[str, str]) -> str:
     """Return the name that the query gave a column which SQLite renamed, as it was a second one."""
     head, _, number = name.rpartition(":")
-    return head if number.isdigit() and head in described else name
+    known = {other.lower() for other in described}
+    return head if number.isdigit() and head.lower() in known else name
 
 
 def _kinds(cursor: Any, names: Sequence[str]) -> dict[str, set[str]]:

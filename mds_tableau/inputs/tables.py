@@ -64,11 +64,11 @@ def find_table(wanted: str, tables: Sequence[TableName], *, place: str) -> Table
     *schema, name = parts
     candidates = [t for t in tables if not schema or _same(schema[-1], t.schema)]
     found = [t for t in candidates if _same(name, t.name)]
-    for better in (
-        [t for t in found if t.name == name.text and (not schema or t.schema == schema[-1].text)],
-        [t for t in found if t.visible],
-    ):
-        found = better or found
+    written = [
+        t for t in found if t.name == name.text and (not schema or t.schema == schema[-1].text)
+    ]
+    found = written or found
+    found = [t for t in found if t.visible] or found
     if len(found) == 1:
         return found[0]
     if found:

@@ -100,8 +100,11 @@ def shapes(
 def _cascade(csv: CsvOptions) -> str:
     """Return the conditions of the shapes, most common first, of a trimmed text `t`."""
     given = [
-        (f"given{sql_type}", kinds.formatted(sql_type, [text]).fits("t"))
-        for sql_type, text in (("DATE", csv.date_format), ("TIMESTAMP", csv.timestamp_format))
+        (name, kind.fits("t"))
+        for name, kind, text in (
+            ("given date", kinds.formatted("DATE", [csv.date_format]), csv.date_format),
+            ("given stamp", kinds.stamped(csv.timestamp_format), csv.timestamp_format),
+        )
         # of a format without signs between, as %Y%m%d, numbers would become dates
         if any(sign in text for sign in " /.-:,")
     ]

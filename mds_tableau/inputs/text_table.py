@@ -28,6 +28,8 @@ Limit = Callable[[int, Found], Found]
 
 _BUFFER: Final = 8 << 20
 """Bytes that DuckDB reads at a time; four times as many take no less time, but memory."""
+_WIDE: Final = 500
+"""Columns from which looking for what they have in common takes longer than it saves."""
 _SAMPLE_ROWS: Final = 2000
 _SAMPLE_VALUES: Final = 400_000
 
@@ -42,6 +44,8 @@ class TextTable:
 
     Attributes:
         files: The files, which the caller may replace by others with the same rows.
+        parallel: Whether DuckDB may read a file in several parts at once, which it cannot do with
+            some that have ends of lines within quotes.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class TextTable:
     ) -> None:
         self.connection = connection
         self.files = files
+        self.parallel = True
         self.csv = csv
         self.table = table
         self.progress = progress
@@ -115,7 +120,8 @@ class TextTable:
             f"header = {dialect.has_header}, skip = {dialect.skip}, comment = '', "
             "strict_mode = true, null_padding = false, ignore_errors = false, "
             "allow_quoted_nulls = false, nullstr = '', hive_partitioning = false, "
-            f"max_line_size = {line_size}, buffer_size = {max(_BUFFER, 2 * line_size)}, "
+            f"parallel = {self.parallel}, max_line_size = {line_size}, "
+            f"buffer_size = {max(_BUFFER, 2 * line_size)}, "
             f"columns = {{{fields}}})"
         )
 
@@ -173,6 +179,8 @@ class TextTable:
             f"{kind.converted(column)} AS {quote_identifier(name)}"
             for kind, column, name in zip(kinds, self.columns, self.names, strict=True)
         )
+        if len(self.names) > _WIDE:
+            self.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
         watched(
             self.connection,
             f"CREATE TABLE {quote_identifier(self.table)} AS SELECT {selected} FROM {texts}",  # noqa: S608
@@ -180,6 +188,7 @@ class TextTable:
             size=sum(file.text.size for file in self.files),
             progress=self.progress,
         )
+        self.connection.execute("RESET disabled_optimizers")
 
     def _misfits(self, texts: str, kinds: Sequence[Kind]) -> list[int]:
         """Return the columns that have a value of another kind."""
@@ -232,6 +241,8 @@ class TextTable:
                 notes.append(f"Column {name!r} {one.note.replace('{name}', name)}.")
             if one.kind is not TEXT and "empty" in known[index]:
                 notes.append(f"Column {name!r} has empty texts, which are read as missing values.")
+        if len(self.names) == 1 and any(file.text.blank for file in self.files):
+            notes.append("A blank line is a row with a missing value, as there is one column.")
         if dropped:
             notes.append("The delimiter at the end of each line makes no column.")
         notes += [

@@ -137,9 +137,10 @@ def _sized(facts: Sequence[Shape], signs: Signs) -> Found:
 
 
 def _dates(names: set[str], present: Mapping[str, Shape], csv: CsvOptions) -> Found | None:
-    for sql_type, text in (("DATE", csv.date_format), ("TIMESTAMP", csv.timestamp_format)):
-        if names == {f"given{sql_type}"}:
-            return Found(kinds.formatted(sql_type, [text]), f"is read as {text}")
+    if names == {"given date"}:
+        return Found(kinds.formatted("DATE", [csv.date_format]), f"is read as {csv.date_format}")
+    if names == {"given stamp"}:
+        return Found(kinds.stamped(csv.timestamp_format), f"is read as {csv.timestamp_format}")
     all_valid = all(shape.valid == shape.count for shape in present.values())
     standard = {
         frozenset({"iso"}): kinds.DATE,

@@ -1,7 +1,7 @@
-"""Nasty CSV files: bytes, options, and either the table that they are or the error that they give."""
+"""Nasty CSV files: bytes, options, and the table that they are or the error that they give."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any, Final
 
@@ -62,7 +62,9 @@ GOOD: Final = {
     ),
     "blank lines between rows": Good(b"a,b\n\n1,2\n\n\n1,2\n\n", TWO, ROW * 2),
     "blank lines before the header": Good(b"\n\na,b\n1,2\n", TWO, ROW),
-    "a blank line of one column is missing": Good(b"a\n1\n\n2\n", {"a": INT}, [(1,), (None,), (2,)]),
+    "a blank line of one column is missing": Good(
+        b"a\n1\n\n2\n", {"a": INT}, [(1,), (None,), (2,)], ("blank line is a row",)
+    ),
     "header only": Good(b"a,b\n", {"a": TEXT, "b": TEXT}, []),
     "header only, no end": Good(b"a,b", {"a": TEXT, "b": TEXT}, []),
     "UTF-8 with a mark": Good(b"\xef\xbb\xbfa,b\n1,2\n", TWO, ROW),
@@ -100,12 +102,17 @@ GOOD: Final = {
     "quoted nothing in a number is missing": Good(
         b'a,b\n"1","2"\n"","3"\n', TWO, [(1, 2), (None, 3)], ("empty texts",)
     ),
-    "rows without values are rows": Good(b"a,b\n,\n1,2\n,\n", TWO, [(None, None), (1, 2), (None, None)]),
+    "rows without values are rows": Good(
+        b"a,b\n,\n1,2\n,\n", TWO, [(None, None), (1, 2), (None, None)]
+    ),
     "words for missing stay": stays(("NULL", "NA", "n/a", "-", "\\N")),
     "words for missing when said": typed(INT, ("1", "NA"), (1, None), nulls=("NA", "-")),
+    "a hint for Excel": Good(b"sep=|\na|b;c\n1|2\n", {"a": INT, "b;c": INT}, ROW),
     "tabs": Good(b"a\tb\n1\t2\n", TWO, ROW, ("delimiter is a tab",)),
     "bars": Good(b"a|b\n1|2\n", TWO, ROW, ("bar",)),
-    "a tab as shells write it": Good(b"a\tb,c\n1\t2\n", {"a": INT, "b,c": INT}, ROW, (), {"delimiter": "\\t"}),
+    "a tab as shells write it": Good(
+        b"a\tb,c\n1\t2\n", {"a": INT, "b,c": INT}, ROW, (), {"delimiter": "\\t"}
+    ),
     "semicolons and decimal commas": Good(
         b"a;b;c\n1,50;x,y;1.234,56\n2;z;0,10\n",
         {"a": DEC2, "b": TEXT, "c": DEC2},
@@ -118,7 +125,11 @@ GOOD: Final = {
     "blanks around names": Good(b"a, b \n1,2\n", TWO, ROW, ("Blanks",)),
     "no header": Good(b"1,2\n1,2\n", {"column0": INT, "column1": INT}, ROW * 2, ("No header",)),
     "no header when said": Good(
-        b"a,b\nc,d\n", {"column0": TEXT, "column1": TEXT}, [("a", "b"), ("c", "d")], (), {"header": False}
+        b"a,b\nc,d\n",
+        {"column0": TEXT, "column1": TEXT},
+        [("a", "b"), ("c", "d")],
+        (),
+        {"header": False},
     ),
     "a header of years when said": Good(
         b"x,2020\ny,1\n", {"x": TEXT, "2020": INT}, [("y", 1)], (), {"header": True}
@@ -149,7 +160,9 @@ GOOD: Final = {
         "DOUBLE", ("0.1234567890123456", "100.5", "2"), (0.1234567890123456, 100.5, 2.0)
     ),
     "20 digits that it does not": typed(
-        "DECIMAL(38,2)", ("123456789012345678.01", "1"), (Decimal("123456789012345678.01"), Decimal(1))
+        "DECIMAL(38,2)",
+        ("123456789012345678.01", "1"),
+        (Decimal("123456789012345678.01"), Decimal(1)),
     ),
     "more digits than any type": stays(("0." + "123456789" * 5, "1"), "no type keeps"),
     "scientific": typed("DOUBLE", ("1.5e+05", "2e-07", "3.25"), (150000.0, 2e-07, 3.25)),
@@ -185,12 +198,18 @@ GOOD: Final = {
     "day first": typed(
         "DATE", ("01/02/2026", "25/12/2026"), (date(2026, 2, 1), date(2026, 12, 25)), "%d/%m/%Y"
     ),
-    "month first": typed("DATE", ("1/2/2026", "12/25/2026"), (date(2026, 1, 2), date(2026, 12, 25))),
+    "month first": typed(
+        "DATE", ("1/2/2026", "12/25/2026"), (date(2026, 1, 2), date(2026, 12, 25))
+    ),
     "points": typed("DATE", ("1.2.2026", "25.12.2026"), (date(2026, 2, 1), date(2026, 12, 25))),
     "neither first": stays(("13/01/2026", "01/13/2026"), "no valid date"),
-    "day first when said": typed("DATE", ("01/02/2026",), (date(2026, 2, 1),), date_format="%d/%m/%Y"),
+    "day first when said": typed(
+        "DATE", ("01/02/2026",), (date(2026, 2, 1),), date_format="%d/%m/%Y"
+    ),
     "two digits of a year": stays(("01.02.26",), "two digits", "--date-format"),
-    "two digits when said": typed("DATE", ("01.02.26",), (date(2026, 2, 1),), date_format="%d.%m.%y"),
+    "two digits when said": typed(
+        "DATE", ("01.02.26",), (date(2026, 2, 1),), date_format="%d.%m.%y"
+    ),
     "a year of two digits as four": stays(("01.02.26",), date_format="%d.%m.%Y"),
     "compact numbers stay numbers": typed(INT, ("20260131",), (20260131,), date_format="%Y%m%d"),
     "compact dates when asked for": typed(
@@ -201,19 +220,44 @@ GOOD: Final = {
     "times": typed(
         "TIMESTAMP",
         ("2026-01-31 08:30:00", "2026-01-31T08:30", "2026-01-31 08:30:00.000001"),
-        (datetime(2026, 1, 31, 8, 30), datetime(2026, 1, 31, 8, 30), datetime(2026, 1, 31, 8, 30, 0, 1)),
+        (
+            datetime(2026, 1, 31, 8, 30),
+            datetime(2026, 1, 31, 8, 30),
+            datetime(2026, 1, 31, 8, 30, 0, 1),
+        ),
     ),
     "an hour that is none": stays(("2026-01-31 24:00:00", "2026-01-31 08:30:00"), "several kinds"),
     "nanoseconds": stays(("2026-01-31 08:30:00.1234567",), "6 digits"),
     "offsets on some": stays(("2026-01-31 08:30:00", "2026-01-31 08:30:00+02:00"), "several kinds"),
     "American times": typed(
-        "TIMESTAMP", ("1/31/2026 8:30 PM", "1/1/2026 12:00 AM"),
-        (datetime(2026, 1, 31, 20, 30), datetime(2026, 1, 1)), "%m/%d/%Y",
+        "TIMESTAMP",
+        ("1/31/2026 8:30 PM", "1/1/2026 12:00 AM"),
+        (datetime(2026, 1, 31, 20, 30), datetime(2026, 1, 1)),
+        "%m/%d/%Y",
     ),
-    "a time of day": typed("TIME", ("08:30:00", "23:59:59.5"), (time(8, 30), time(23, 59, 59, 500000))),
+    "an offset in a format that is said": typed(
+        "TIMESTAMP WITH TIME ZONE",
+        ("01.02.2026 10:00 +0200",),
+        (datetime(2026, 2, 1, 8, tzinfo=timezone.utc),),
+        timestamp_format="%d.%m.%Y %H:%M %z",
+    ),
+    "offsets": typed(
+        "TIMESTAMP WITH TIME ZONE",
+        ("2026-01-31T10:00:00+02:00", "2026-01-31 10:00Z"),
+        (
+            datetime(2026, 1, 31, 8, tzinfo=timezone.utc),
+            datetime(2026, 1, 31, 10, tzinfo=timezone.utc),
+        ),
+        "not their offsets",
+    ),
+    "a time of day": typed(
+        "TIME", ("08:30:00", "23:59:59.5"), (time(8, 30), time(23, 59, 59, 500000))
+    ),
     "a duration": stays(("08:30:00", "24:00:00")),
     "asked for as text": typed(TEXT, ("1", "2.50"), ("1", "2.50"), types={"v": "text"}),
-    "zeros that are asked for": typed(INT, ("00123", "+7", "5.0"), (123, 7, 5), types={"V": "bigint"}),
+    "zeros that are asked for": typed(
+        INT, ("00123", "+7", "5.0"), (123, 7, 5), types={"V": "bigint"}
+    ),
     "a decimal that is asked for": typed(
         "DECIMAL(10,1)", ("1.50", "2"), (Decimal("1.5"), Decimal(2)), types={"v": "DECIMAL(10,1)"}
     ),
@@ -225,7 +269,7 @@ GOOD: Final = {
         {"v": TEXT},
         [("00000000-0000-0000-0000-00000000000g",)],
     ),
-}  # fmt: skip
+}
 
 BAD: Final = {
     "nothing at all": Bad(b"", ("x.csv is empty",)),
@@ -237,10 +281,14 @@ BAD: Final = {
     "a line of blanks": Bad(b"a,b\n1,2\n  \n", ("x.csv, line 3",)),
     "an unquoted decimal comma": Bad(b"a,b\nx,1,5\ny,2,5\n", ("x.csv, line 2", "--delimiter")),
     "a preamble": Bad(b"Report\nof May\na,b\n1,2\n", ("x.csv, line 3", "--skip")),
-    "a quote that does not end": Bad(b'a,b\n1,"x\n2,y\n', ("x.csv, line 2", "no proper end", "--quote")),
+    "a quote that does not end": Bad(
+        b'a,b\n1,"x\n2,y\n', ("x.csv, line 2", "no proper end", "--quote")
+    ),
     "text after a quote": Bad(b'a,b\n1,"x" y\n', ("x.csv, line 2",)),
     "a NUL": Bad(b"a,b\n1,x\0y\n", ("x.csv, line 2: a NUL byte",)),
-    "UTF-16 without a mark": Bad("a,b\n1,2\n".encode("utf-16-le"), ("line 1", "--encoding utf-16-le")),
+    "UTF-16 without a mark": Bad(
+        "a,b\n1,2\n".encode("utf-16-le"), ("line 1", "--encoding utf-16-le")
+    ),
     "cp1252": Bad(b"a,b\n1,caf\xe9 x\n", ("x.csv, line 2, byte 10", "e9 20", "--encoding cp1252")),
     "cp1252 past the first MB": Bad(
         b"a,b\n" + b"1,2\n" * 300_000 + b"1,\xfc\n", ("line 300002, byte 1200007",)
@@ -249,9 +297,14 @@ BAD: Final = {
     "a surrogate": Bad(b"a,b\n1,\xed\xa0\x80\n", ("line 2, byte 7",)),
     "half of UTF-16": Bad("a,b\n".encode("utf-16") + b"1", ("x.csv", "utf-16")),
     "not that encoding": Bad("a,ü\n".encode(), ("x.csv, line 1", "ascii"), {"encoding": "ascii"}),
+    "an encoding that the mark denies": Bad(
+        b"\xef\xbb\xbfa\n1\n", ("mark of utf-8", "cp1252"), {"encoding": "cp1252"}
+    ),
     "no encoding": Bad(b"a\n1\n", ("--encoding klingon",), {"encoding": "klingon"}),
     "no text encoding": Bad(b"a\n1\n", ("--encoding base64",), {"encoding": "base64"}),
-    "files put together": Bad(b"a,b\n1,2\n\xef\xbb\xbfa,b\n3,4\n", ("x.csv, line 3: a byte order mark",)),
+    "files put together": Bad(
+        b"a,b\n1,2\n\xef\xbb\xbfa,b\n3,4\n", ("x.csv, line 3: a byte order mark",)
+    ),
     "names twice": Bad(b"a,b,a\n1,2,3\n", ("'a' and 'a'", "--no-header")),
     "names twice but for the case": Bad(b"a,A\n1,2\n", ("'a' and 'A'",)),
     "names or values": Bad(b"x,2020\ny,1\n", ("--header or --no-header", "x, 2020")),
@@ -278,10 +331,12 @@ BAD: Final = {
     "an offset that would be dropped": Bad(
         b"a\n2026-01-01 10:00:00+02:00\n", ("+02:00",), {"types": {"a": "TIMESTAMP"}}
     ),
-    "a type of a column that is not there": Bad(b"a\n1\n", ("no column 'z'",), {"types": {"z": "int"}}),
+    "a type of a column that is not there": Bad(
+        b"a\n1\n", ("no column 'z'",), {"types": {"z": "int"}}
+    ),
     "a type that is SQL": Bad(
         b"a\n1\n", ("no type of DuckDB",), {"types": {"a": "INT); DROP TABLE x; --"}}
     ),
     "a delimiter of two": Bad(b"a\n1\n", ("--delimiter",), {"delimiter": "||"}),
     "decimal and thousands alike": Bad(b"a\n1\n", ("--thousands",), {"thousands": "."}),
-}  # fmt: skip
+}

@@ -19,10 +19,50 @@ EXAMPLES = settings().max_examples if settings.get_current_profile_name() == "lo
 """Enough to notice what is broken; --hypothesis-profile=long looks for what is rare."""
 
 _TRICKY = st.sampled_from(
-    ["", "0", "00", "-0", "1.0", "1e5", "NaN", "true", "NULL", '"', '""', "'", "\n", "\r\n", "\r"]
-    + [" ", " 1", "a,b", "1,5", "1.234,5", "1,234.5", "#x", "\\", "\t", "|", ";", "\ufeff", "💥"]
-    + ["2026-01-31", "31/01/2026", "01/02/2026", "2026-02-30", "08:30:00", "-1", "+1", ".5", "5."]
-    + ["9223372036854775808", "0.12345678901234567890", "1.7976931348623157e+309", "1_0", "0x1"]
+    [
+        "",
+        "0",
+        "00",
+        "-0",
+        "1.0",
+        "1e5",
+        "NaN",
+        "true",
+        "NULL",
+        '"',
+        '""',
+        "'",
+        "\n",
+        "\r\n",
+        "\r",
+        " ",
+        " 1",
+        "a,b",
+        "1,5",
+        "1.234,5",
+        "1,234.5",
+        "#x",
+        "\\",
+        "\t",
+        "|",
+        ";",
+        "\ufeff",
+        "💥",
+        "2026-01-31",
+        "31/01/2026",
+        "01/02/2026",
+        "2026-02-30",
+        "08:30:00",
+        "-1",
+        "+1",
+        ".5",
+        "5.",
+        "9223372036854775808",
+        "0.12345678901234567890",
+        "1.7976931348623157e+309",
+        "1_0",
+        "0x1",
+    ]
 )
 _TEXT = st.one_of(
     _TRICKY,
@@ -31,7 +71,7 @@ _TEXT = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.dates().map(str),
     st.datetimes().map(str),
-    st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
 )
 
 
@@ -106,20 +146,37 @@ def test_random_tables_load_as_they_were_written(
     csv.writer(out, **dialect).writerows([names, *rows])
     said = {"delimiter": dialect["delimiter"]} if is_said else {}
 
+    refused = ""
     with tempfile.TemporaryDirectory() as folder:
         try:
             columns, loaded, _ = load_csv(
                 Path(folder), out.getvalue().encode(), quote=dialect["quotechar"], **said
             )
         except InputError as error:
-            assert "day and the month" in str(error) or "byte order mark" in str(error), error
-            return
+            refused = str(error)
+    if refused:
+        assert "day and the month" in refused or "byte order mark" in refused
+        return
 
     assert list(columns) == names
     assert len(loaded) == len(rows)
     for texts, values in zip(rows, loaded, strict=True):
         for text, value in zip(texts, values, strict=True):
             assert _same(text, value), (text, value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", ["x\ny", "\n\n", "x"])
+def test_a_large_file_with_ends_of_lines_in_quotes(text: str, end: str, tmp_path: Path) -> None:
+    """Ends of lines in quotes make no rows where DuckDB reads a file in several parts."""
+    count = 300_000
+    lines = [f'{n},"{text}, {n}"' for n in range(count)]
+    content = end.join(["n,t", *lines]).encode()
+
+    _, rows, _ = load_csv(tmp_path, content)
+
+    assert len(content) > 4 << 20
+    assert rows == [(n, f"{text}, {n}") for n in range(count)]
 
 
 @pytest.mark.parametrize("late", ["00012", "1.5", "x", "1e3", "9223372036854775808", "-0.001"])

@@ -10,15 +10,15 @@ import pytest
 
 from mds_tableau.errors import DatabaseUnreachable, InputError
 from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of
-from tests.postgres_server import run_sql
+from tests.postgres_server import fresh_database, run_sql
 
 
-@pytest.fixture
-def shop(postgres: str) -> str:
-    """A database with a few tables in two schemas."""
+@pytest.fixture(scope="module")
+def shop_database(postgres: str) -> str:
+    """A database with a few tables in two schemas; nothing that is asked of it changes it."""
+    url = fresh_database(postgres, "shop")
     run_sql(
-        postgres,
-        "DROP SCHEMA IF EXISTS shop, old CASCADE",
+        url,
         "CREATE SCHEMA shop",
         "CREATE SCHEMA old",
         'CREATE TABLE shop.orders (id int, "Net" numeric(10,2), "a.b" text)',
@@ -26,10 +26,16 @@ def shop(postgres: str) -> str:
         "CREATE TABLE old.orders AS SELECT 0 AS id",
         "CREATE TABLE old.items (id int)",
         'CREATE TABLE shop."Odd.Name" AS SELECT 7 AS n',
-        "CREATE VIEW shop.totals AS SELECT sum(\"Net\") AS total FROM shop.orders",
+        'CREATE VIEW shop.totals AS SELECT sum("Net") AS total FROM shop.orders',
         "CREATE SEQUENCE shop.numbers",
     )
-    return f"{postgres}?options=-csearch_path%3Dshop"
+    return url
+
+
+@pytest.fixture
+def shop(shop_database: str) -> str:
+    """The same with one of the schemas on the search path."""
+    return f"{shop_database}?options=-csearch_path%3Dshop"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_columns_in_order_and_origin(shop: str, duck: duckdb.DuckDBPyConnection)
     described = duck.execute(f"DESCRIBE {got.relation}").fetchall()
     assert [row[0] for row in described] == ["id", "Net", "a.b"]
     assert got.relation == '"a ""table"""'
-    assert got.origin.startswith("table orders of postgres at 127.0.0.1:")
+    assert got.origin.startswith("table orders of shop at 127.0.0.1:")
     assert got.notes == ()
     assert steps == [(f"Reading {got.origin}", 2, None)]
 
@@ -77,10 +83,10 @@ def test_table_that_is_not_there(shop: str, duck: duckdb.DuckDBPyConnection) -> 
     assert 'There are: "Odd.Name", old.items, old.orders, orders, totals' in str(error.value)
 
 
-def test_name_in_several_schemas(shop: str, duck: duckdb.DuckDBPyConnection, postgres: str) -> None:
+def test_name_in_several_schemas(shop_database: str, duck: duckdb.DuckDBPyConnection) -> None:
     """A name that the search path does not settle has to be given with its schema."""
     with pytest.raises(InputError, match=r'"old"\."orders", "shop"\."orders"\. Name one fully'):
-        load_database(duck, DatabaseInput(postgres, table="orders"), table="t")
+        load_database(duck, DatabaseInput(shop_database, table="orders"), table="t")
 
 
 def test_tables_that_there_are(shop: str) -> None:
@@ -149,16 +155,18 @@ def test_asked_types_are_checked(shop: str, duck: duckdb.DuckDBPyConnection) -> 
     assert "'decimal', asked for column 'Net', is no type" in str(error.value)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def million(postgres: str) -> str:
     """A database with a table of a million rows."""
+    url = fresh_database(postgres, "million")
     run_sql(
-        postgres,
-        "CREATE TABLE IF NOT EXISTS million AS SELECT i AS id, (i / 100.0)::numeric(12,2) AS net, "
+        url,
+        "CREATE TABLE million AS SELECT i AS id, (i / 100.0)::numeric(12,2) AS net, "
         "'order ' || i AS name, DATE '2020-01-01' + i % 1000 AS day, "
-        "TIMESTAMPTZ '2024-01-01' + i * INTERVAL '1 s' AS moment FROM generate_series(1, 1000000) i",
+        "TIMESTAMPTZ '2024-01-01' + i * INTERVAL '1 s' AS moment "
+        "FROM generate_series(1, 1000000) i",
     )
-    return postgres
+    return url
 
 
 def test_million_rows(million: str, tmp_path: Path) -> None:
@@ -172,14 +180,15 @@ def test_million_rows(million: str, tmp_path: Path) -> None:
         ).fetchall()
     with psycopg.connect(million) as server:
         wanted = server.execute(
-            f"SELECT {figures}, sum(day - DATE '1970-01-01'), sum(extract(epoch FROM moment))::bigint "
+            f"SELECT {figures}, sum(day - DATE '1970-01-01'), "
+            "sum(extract(epoch FROM moment))::bigint "
             "FROM million".encode()
         ).fetchone()
     assert (*got, days, seconds) == wanted
 
 
 def test_connection_lost_in_the_middle(million: str, duck: duckdb.DuckDBPyConnection) -> None:
-    """A connection that ends after some rows leaves what was there before, and may be tried again."""
+    """A connection that ends after some rows leaves what was before, and may be tried again."""
     duck.execute("CREATE TABLE t AS SELECT 'kept' AS was")
     ended = threading.Event()
 
@@ -188,7 +197,7 @@ def test_connection_lost_in_the_middle(million: str, duck: duckdb.DuckDBPyConnec
         if not ended.is_set():
             run_sql(
                 million,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %'",
             )
             ended.set()
 
@@ -213,7 +222,7 @@ def test_server_refuses_in_the_middle(million: str, duck: duckdb.DuckDBPyConnect
 
 def test_one_moment(million: str, duck: duckdb.DuckDBPyConnection) -> None:
     """Rows that somebody adds while others are read do not come along."""
-    run_sql(million, "CREATE TABLE IF NOT EXISTS growing AS SELECT id, name FROM million")
+    run_sql(million, "CREATE TABLE growing AS SELECT id, name FROM million")
 
     def add(_: str, rows: int, __: int | None) -> None:
         run_sql(million, "INSERT INTO growing VALUES (0, 'late')")
@@ -241,7 +250,8 @@ def test_server_that_cannot_be_reached(
     """What stands in the way is said with the URL and without its password."""
     port = str(urlsplit(postgres).port)
     url = postgres.replace("postgres@", "postgres:hunter2@")
-    url = url.replace(*(text.replace("{port}", port) for text in change))
+    old, new = (text.replace("{port}", port) for text in change)
+    url = url.replace(old, new)
     with pytest.raises(kind) as error:
         load_database(duck, DatabaseInput(url, table="orders"), table="t")
     assert said in str(error.value)

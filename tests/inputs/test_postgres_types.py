@@ -7,9 +7,12 @@ import duckdb
 import psycopg
 import pytest
 
-from mds_tableau.errors import InputError
+from mds_tableau.column_options import ColumnOptions
+from mds_tableau.column_types import plan_columns
+from mds_tableau.errors import InputError, UnsupportedColumn
+from mds_tableau.export import describe
 from mds_tableau.inputs.databases import DatabaseInput, load_database
-from tests.postgres_server import run_sql
+from tests.postgres_server import fresh_database, run_sql
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ _DAYS_DUCK = (
     "ELSE CAST({0} AS VARCHAR) END"
 )
 _LIST = "array_to_string({}, '|', 'NULL')"
-_LIST_DUCK = "array_to_string(list_transform({}, lambda x: coalesce(CAST(x AS VARCHAR), 'NULL')), '|')"
+_LIST_DUCK = (
+    "array_to_string(list_transform({}, lambda x: coalesce(CAST(x AS VARCHAR), 'NULL')), '|')"
+)
 _TRUTH = "CASE {} WHEN true THEN 'true' WHEN false THEN 'false' END"
 _BITS = "({}::float8)::text"
 
@@ -48,7 +53,9 @@ CASES = [
     Case("bigint", ["-9223372036854775808", "9223372036854775807"], "BIGINT"),
     Case("bigserial", ["1", "9223372036854775807"], "BIGINT"),
     Case("oid", ["0", "4294967295"], "BIGINT"),
-    Case("double precision", ["1.7976931348623157e308", "5e-324", "0.1", "'-0.0'", "'NaN'"], "DOUBLE"),
+    Case(
+        "double precision", ["1.7976931348623157e308", "5e-324", "0.1", "'-0.0'", "'NaN'"], "DOUBLE"
+    ),
     Case("real", ["3.4028235e38", "0.1"], "FLOAT", _BITS, "CAST(CAST({} AS DOUBLE) AS VARCHAR)"),
     Case("numeric(10,2)", ["-99999999.99", "99999999.99", "0"], "DECIMAL(10,2)"),
     Case(
@@ -105,9 +112,9 @@ CASES = [
         "interval",
         ["'-1 year -2 mons +3 days -04:05:06.789'", "'178000000 years'", "'999:59:59.999999'"],
         "INTERVAL",
-        "(extract(year FROM {0}) * 12 + extract(month FROM {0}))::bigint || ' ' || extract(day FROM "
-        "{0}) || ' ' || (extract(hour FROM {0}) * 3600000000 + extract(minute FROM {0}) * 60000000 "
-        "+ extract(microseconds FROM {0}))::bigint",
+        "(extract(year FROM {0}) * 12 + extract(month FROM {0}))::bigint || ' ' || "
+        "extract(day FROM {0}) || ' ' || (extract(hour FROM {0}) * 3600000000 + "
+        "extract(minute FROM {0}) * 60000000 + extract(microseconds FROM {0}))::bigint",
         "(date_part('year', {0}) * 12 + date_part('month', {0})) || ' ' || date_part('day', {0}) "
         "|| ' ' || (date_part('hour', {0}) * 3600000000 + date_part('minute', {0}) * 60000000 + "
         "date_part('microsecond', {0}))",
@@ -151,14 +158,9 @@ def typed(postgres: str) -> str:
         )
         for row in range(width + 1)
     ]
+    url = fresh_database(postgres, "types")
     run_sql(
-        postgres,
-        "DROP SCHEMA IF EXISTS types CASCADE",
-        "CREATE SCHEMA types",
-        "SET search_path = types",
-    )
-    run_sql(
-        f"{postgres}?options=-csearch_path%3Dtypes",
+        url,
         "CREATE TYPE mood AS ENUM ('sad', 'very happy')",
         "CREATE DOMAIN cents AS numeric(10,2)",
         "CREATE TYPE pair AS (a int, b text)",
@@ -166,7 +168,7 @@ def typed(postgres: str) -> str:
         f"CREATE TABLE typed ({columns})",
         *(f"INSERT INTO typed VALUES ({row})" for row in rows),
     )
-    return f"{postgres}?options=-csearch_path%3Dtypes"
+    return url
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +190,7 @@ def test_values_are_those_of_the_server(
     with psycopg.connect(typed) as server:
         server.execute("SET TimeZone = 'UTC'")
         wanted = server.execute(
-            f"SELECT {case.server.format(column)} FROM types.typed ORDER BY ctid".encode()
+            f"SELECT {case.server.format(column)} FROM typed ORDER BY ctid".encode()
         ).fetchall()
     got = loaded.execute(f"SELECT {case.duck.format(column)} FROM typed ORDER BY rowid").fetchall()
     [[becomes]] = loaded.execute(f"SELECT DISTINCT typeof({column}) FROM typed").fetchall()
@@ -283,3 +285,16 @@ def test_asked_type_that_would_change_a_value(
     given = DatabaseInput(postgres, query=f"SELECT {expression} AS x", types={"x": asked})
     with pytest.raises(InputError, match="without a change"):
         load_database(duck, given, table="t")
+
+
+def test_arrays_and_json_meet_the_plan(postgres: str, duck: duckdb.DuckDBPyConnection) -> None:
+    """Arrays are refused, or converted as asked, by the column plan; json is text to it."""
+    query = """SELECT '{1,2}'::int[] AS list, '{"a":1}'::jsonb AS doc"""
+    got = load_database(duck, DatabaseInput(postgres, query=query), table="t")
+    described = describe(duck, got.relation)
+    with pytest.raises(UnsupportedColumn, match=r"'list' has type INTEGER.*Ask for as: json"):
+        plan_columns(described, mart="t", file=got.origin)
+    asked = {"list": ColumnOptions(as_="json")}
+    plans = plan_columns(described, mart="t", file=got.origin, options=asked)
+    selected = ", ".join(plan.selected for plan in plans)
+    assert duck.execute(f"SELECT {selected} FROM t").fetchall() == [("[1,2]", '{"a": 1}')]
