@@ -216,7 +216,6 @@ def _files(given: Mapping[str, Any]) -> FileInput:
             nulls=given["nulls"],
             skip=given["skip"],
         ),
-        sheet=given["sheet"],
         types=given["types"],
     )
 

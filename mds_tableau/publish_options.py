@@ -55,7 +55,7 @@ _OPTIONS: Final = (
         multiple=True,
         required=True,
         help=(
-            "File, folder or glob (CSV, TSV, Parquet, JSON lines, Excel; gzip too), - for standard "
+            "File, folder or glob (CSV, TSV, Parquet, JSON lines; gzip too), - for standard "
             "input, a DuckDB or SQLite file, a database URL without a password, or env:NAME for "
             "the URL in that variable. May be repeated for files."
         ),
@@ -89,7 +89,6 @@ _OPTIONS: Final = (
         "--null", "nulls", multiple=True, help="Text that means no value; may be repeated."
     ),
     click.option("--skip", default=0, type=click.IntRange(0), help="Lines before the header."),
-    click.option("--sheet", default="", help="Sheet of an Excel file."),
     click.option(
         "--type",
         "types",

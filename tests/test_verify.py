@@ -90,8 +90,8 @@ def test_one_other_value_is_found(export: Export, folder: Path, of_type: str) ->
     said = refused(Mistaken(f"UPDATE {TABLE} SET v = {wrong} WHERE id = 4321"), version, folder)
     assert said == (
         "The extract of mart 'mart' differs from the mart: values differ in 'v'. Nothing was kept "
-        f"of it; the Parquet is in {version.folder}. Export the mart again; if it happens again, "
-        "the disk, DuckDB or Hyper is at fault."
+        f"of it; the Parquet is in {version.folder}. Export the mart again, for example with "
+        "--select 'parquet/mart*'. If that happens again, the disk, DuckDB or Hyper is at fault."
     )
 
 

@@ -1,4 +1,4 @@
-"""Lets what the core logs while a step runs be heard in the log of that step.
+"""Lets what the core logs be heard in the log of the run, and of the step that runs, if one does.
 
 The core knows no Dagster, and Dagster listens to no logger that it was not told of. What is worth
 logging is decided where it happens.
@@ -12,20 +12,26 @@ from typing import Final
 _CORE: Final = logging.getLogger("mds_tableau")
 
 
-class _ToStep(logging.Handler):
+_LISTENING: Final = list["_ToDagster"]()
+"""Those that were asked to listen; only the last one passes anything on."""
+
+
+class _ToDagster(logging.Handler):
     def __init__(self, log: logging.Logger) -> None:
         super().__init__(logging.INFO)
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log it once more; Dagster knows which step it was."""
-        self._log.log(record.levelno, record.getMessage())
+        if _LISTENING[-1:] == [self]:
+            self._log.log(record.levelno, record.getMessage())
 
 
 @contextmanager
 def heard(log: logging.Logger) -> Iterator[None]:
-    """Pass on what the core logs within, of all threads, to the log of a step."""
-    handler, level, propagates = _ToStep(log), _CORE.level, _CORE.propagate
+    """Pass on what the core logs within, of all threads, to the log of a run or of a step."""
+    handler, level, propagates = _ToDagster(log), _CORE.level, _CORE.propagate
+    _LISTENING.append(handler)
     _CORE.addHandler(handler)
     _CORE.setLevel(logging.INFO)
     # it would be printed once more, beside the step's own line
@@ -33,6 +39,7 @@ def heard(log: logging.Logger) -> Iterator[None]:
     try:
         yield
     finally:
+        _LISTENING.remove(handler)
         _CORE.removeHandler(handler)
         _CORE.setLevel(level)
         _CORE.propagate = propagates

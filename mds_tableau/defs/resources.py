@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from mds_tableau.defs.hearing import heard
 from mds_tableau.destination import Destination, LocalSandbox, SignIn
 from mds_tableau.errors import MdsTableauError
 from mds_tableau.extract_file import ExtractFile
@@ -45,6 +46,9 @@ class _RunScoped(dg.ConfigurableResource):  # type: ignore[type-arg]
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["_RunScoped"]:
         """Hand the resource to the run, and close what it opened when the run ends."""
         with ExitStack() as self._opened:
+            if context.log is not None:
+                # uploads go on between two steps
+                self._opened.enter_context(heard(context.log))
             yield self
 
     def _stack(self) -> ExitStack:
