@@ -57,7 +57,7 @@ class Attempt:
         self._may_have_arrived = False
         self._was_given_up = False
         self._doing = f"Publishing '{name}' to '{project.path}'"
-        self._before = find_datasource(session, name, project)
+        self._before = find_datasource(session, name, project, is_new=False)
         self.choice = choose(mode, self._doing, self._before, earlier)
         if self._before is not None and earlier is not None and earlier.id == self._before.id:
             self._tell_of_others(self._before, earlier)
@@ -84,7 +84,7 @@ class Attempt:
         try:
             after = persist()
         except PublishError as error:
-            if not self.choice.may_overwrite or isinstance(error, Conflict):
+            if not self.choice.may_overwrite or isinstance(error, Conflict | MayHaveArrived):
                 raise
             # a server from before it could replace refuses, as it does data that does not fit
             _log.warning("%s Its fields cannot be kept: overwriting it.", error)
@@ -195,7 +195,7 @@ class Attempt:
     def _now(self) -> Held | None:
         if self._before is not None:
             return held(self._session, self._before.id)
-        return find_datasource(self._session, self._name, self._project)
+        return find_datasource(self._session, self._name, self._project, is_new=True)
 
     def _refuse_to_append_twice(self, error: MdsTableauError) -> None:
         if self.choice.mode == "append" and self._may_have_arrived:

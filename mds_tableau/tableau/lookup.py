@@ -44,17 +44,23 @@ class Held:
         return bool(self.item.updated_at != other.item.updated_at)
 
 
-def find_datasource(session: Session, name: str, project: Project) -> Held | None:
+def find_datasource(session: Session, name: str, project: Project, *, is_new: bool) -> Held | None:
     """Return the datasource of a name in a project, or None when there is none.
 
     Names are compared as the server does it, without regard to case; every page is looked at.
+
+    Args:
+        session: The session, which lists the site's datasources once.
+        name: Name of the datasource.
+        project: Its project.
+        is_new: Whether it may have been made a moment ago, so that the list has to be a new one.
 
     Raises:
         MdsTableauError: The server cannot be asked.
     """
     key = (project.id, name.casefold())
     known = session.known_datasources.get(key)
-    if known is None:
+    if known is None and (is_new or not session.has_listed):
         # a filter cannot name a project's id, nor a name with a comma
         options = TSC.RequestOptions(pagesize=_PAGE)
         # a Pager raises what the server answers; iterating over a query set would swallow it
@@ -63,6 +69,7 @@ def find_datasource(session: Session, name: str, project: Project) -> Held | Non
         )
         found = {(str(i.project_id), str(i.name).casefold()): str(i.id) for i in items}
         session.known_datasources.update(found)
+        session.has_listed = True
         known = found.get(key)
     return held(session, known) if known is not None else None
 

@@ -59,6 +59,7 @@ class Session:
         patience: How long the server is waited for.
         known_projects: The projects as they were last listed; empty before.
         known_datasources: LUIDs by project and folded name, as they were last listed.
+        has_listed: Whether they were.
         known_users: LUIDs by folded name, as they were last listed; empty before.
     """
 
@@ -70,6 +71,7 @@ class Session:
         self.patience = patience
         self.known_projects: list[Project] = []
         self.known_datasources: dict[tuple[str, str], str] = {}
+        self.has_listed = False
         self.known_users: dict[str, str] = {}
         self._http = HttpSessions(patience)
         self.client = TSC.Server(
