@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap bench-upload clean
+.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap bench-upload bench-publish clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-overlap: $(STAMP) ## Compare uploading while converting with one extract a
 
 bench-upload: $(STAMP) ## Upload 1 GB while every tenth chunk fails; memory, repeats and seconds
 	$(BIN)/python -m benchmarks.upload
+
+bench-publish: $(STAMP) ## Compare the publish command with pandas, pantab and row by row
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.one_shot
 
 clean: ## Remove everything that was derived, and the environment
 	rm -rf $(VENV) dbt_project/target dbt_project/logs
