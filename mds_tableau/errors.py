@@ -113,7 +113,13 @@ class RowsFell(Terminal):
 
 
 class PublishError(Terminal):
-    """The server refused the extract, or does not hold what was sent."""
+    """The server refused the extract, or does not hold what was sent.
+
+    Attributes:
+        code: Tableau's code for it, or "".
+    """
+
+    code: str = ""
 
 
 class SandboxError(Terminal):

@@ -46,7 +46,7 @@ def list_command(project: str | None, as_json: bool) -> None:
         found = find_project(session, project) if project else None
         listed = list_datasources(session, found)
     data = settings.mds_data_dir
-    known = rows_known([data / "published", *(data / "one_shot").glob("*")], settings.target)
+    known = rows_known([data / "published", *(data / "one_shot").glob("*")])
     records = [_record(one, known.get((one.id, one.revision))) for one in listed]
     if as_json:
         click.echo(json.dumps(records, indent=2))

@@ -4,13 +4,17 @@ Rows that are gone, and rows that would be there twice, stop it. What was publis
 `published`; comparing an extract with its mart is done before, in `verify`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from mds_tableau.columns import counted
-from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
+from mds_tableau.errors import AppendedAlready, EmptyExtract, MayHaveArrived, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, PublishMode, step_name
+from mds_tableau.files import read_json, write_json
 from mds_tableau.published import last_published
 
 
@@ -76,6 +80,44 @@ def limits_of(extract: Extract, *, max_row_fall: float, allow_row_fall: bool = F
     )
 
 
+@contextmanager
+def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -> Iterator[None]:
+    """Note that rows are being appended, so that nobody appends them again after a sudden end.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What is appended.
+        limits: Whether it is.
+        target: Where to.
+
+    Raises:
+        AppendedAlready: These rows were being appended before, and how that ended is not known.
+    """
+    note = folder / f"{made.extract}.appending"
+    if limits.mode != "append":
+        yield
+        return
+    begun = read_json(note)
+    if begun is not None and begun == {**begun, "target": target, "rows": made.fingerprint}:
+        raise AppendedAlready(
+            f"Extract '{made.extract}' is not appended, because its rows were being appended "
+            f"{begun.get('at')}, and how that ended is not known. Look at the datasource: if they "
+            f"are not there, delete {note} and run it again; if they are, delete it too, and go on "
+            "with new rows."
+        )
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    write_json(note, {"target": target, "rows": made.fingerprint, "at": at})
+    try:
+        yield
+    except (MayHaveArrived, KeyboardInterrupt):
+        raise
+    except Exception:
+        # it is known that nothing has arrived
+        note.unlink(missing_ok=True)
+        raise
+    note.unlink(missing_ok=True)
+
+
 def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -> None:
     """Stop an extract that would take away rows that have to stay, or add rows once more.
 
@@ -110,7 +152,7 @@ def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str)
                 f"{limits.to_allow_empty}."
             )
         return
-    if limits.allow_row_fall or last is None or not last["rows"]:
+    if limits.allow_row_fall or last is None or not last.get("rows"):
         return
     fall = (last["rows"] - made.rows) / last["rows"]
     if fall <= limits.max_row_fall:

@@ -27,7 +27,7 @@ from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.shape import Shape, shaped
-from mds_tableau.losses import Limits, refuse_loss
+from mds_tableau.losses import Limits, appending, refuse_loss
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import changed_columns, earlier_publish, record_published
 from mds_tableau.tableau import About, Published, publish, uploading
@@ -180,10 +180,14 @@ def carry_out(
         )
         published, changes = None, list[str]()
         if order.publishes:
-            refuse_loss(kept, made, _limits(order, ready.loaded.origin), target=target)
-            published = _publish(order, made, destination, kept, target, progress)
-            changes = changed_columns(kept, made, target=target)
-            record_published(kept, made, published, target=target, run_id="")
+            limits = _limits(order, ready.loaded.origin)
+            # what was published last is looked at and written down by one at a time
+            with sole_writer(kept / f"{made.extract}.json"):
+                refuse_loss(kept, made, limits, target=target)
+                with appending(kept, made, limits, target=target):
+                    published = _publish(order, made, destination, kept, target, progress)
+                    changes = changed_columns(kept, made, target=target)
+                    record_published(kept, made, published, target=target, run_id="")
         if order.output is not None:
             _keep(made.path, order.output)
         warnings = (*version.warnings, *made.warnings, *changes)

@@ -49,18 +49,17 @@ def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
     return read_json(folder / f"{extract}.json")
 
 
-def rows_known(folders: Iterable[Path], target: str) -> dict[tuple[str, int | None], int]:
-    """Return how many rows were published from here to a server, by datasource and revision.
+def rows_known(folders: Iterable[Path]) -> dict[tuple[str, int | None], int]:
+    """Return how many rows were published from here, by LUID of the datasource and revision.
 
     Args:
         folders: Where what was published is written down.
-        target: The server and site.
     """
     records = (read_json(path) for folder in folders for path in folder.glob("*.json"))
     return {
         (record["id"], record["revision"]): record["rows"]
         for record in records
-        if record is not None and record.get("target") == target and record["rows"] is not None
+        if record is not None and record.get("rows") is not None
     }
 
 

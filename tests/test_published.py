@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 
 from mds_tableau.columns import HyperType
-from mds_tableau.errors import AppendedAlready, EmptyExtract, RowsFell
+from mds_tableau.errors import (
+    AppendedAlready,
+    EmptyExtract,
+    MayHaveArrived,
+    RowsFell,
+    ServerUnreachable,
+)
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
-from mds_tableau.losses import limits_of, refuse_loss
+from mds_tableau.losses import appending, limits_of, refuse_loss
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
     changed_columns,
@@ -263,6 +269,29 @@ def test_rows_are_appended_once(folder: Path) -> None:
     refuse_loss(folder, made(folder, 4000), appending, target="elsewhere")
     refuse_loss(folder, made(folder, 1, fingerprint="ef" * 32), appending, target="here")
     assert refused(folder, 4000) is None
+
+
+@pytest.mark.parametrize("end", [MayHaveArrived, KeyboardInterrupt])
+def test_rows_whose_append_ended_in_the_dark_are_not_appended_again(
+    folder: Path, end: type[BaseException]
+) -> None:
+    """Not before somebody has looked; other rows, and other places, are appended."""
+    limits = limits_of(sales(mode="append"), max_row_fall=0.5)
+    rows = made(folder, 10, fingerprint="ef" * 32)
+    with pytest.raises(end), appending(folder, rows, limits, target="here"):
+        raise end
+    with (
+        pytest.raises(AppendedAlready, match=r"how that ended is not known.*delete .*appending"),
+        appending(folder, rows, limits, target="here"),
+    ):
+        pass
+    with appending(folder, rows, limits, target="elsewhere"):
+        pass
+    with pytest.raises(ServerUnreachable), appending(folder, rows, limits, target="here"):
+        raise ServerUnreachable("nothing was sent")
+    with appending(folder, rows, limits, target="here"):
+        pass
+    assert not list(folder.glob("*.appending"))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from mds_tableau.defs.stages import Folders, Upstream
 from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import read_extract
 from mds_tableau.extracts import Extract
-from mds_tableau.files import sha256
-from mds_tableau.losses import limits_of, refuse_loss
+from mds_tableau.files import sha256, sole_writer
+from mds_tableau.losses import appending, limits_of, refuse_loss
 from mds_tableau.published import (
     changed_columns,
     earlier_publish,
@@ -63,7 +63,13 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
     def tableau(
         context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
     ) -> dg.MaterializeResult[Any]:
-        with told_plainly(), heard(context.log):
+        place = folders.place_of(extract)
+        with (
+            told_plainly(),
+            heard(context.log),
+            # who converts it anew, or publishes it too, has to wait
+            sole_writer(folders.hyper / f"{extract.name}.hyper"),
+        ):
             made = read_extract(folders.hyper, extract.name)
             if sha256(made.path) != made.sha256:
                 raise ExtractError(
@@ -75,25 +81,22 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 max_row_fall=folders.max_row_fall,
                 allow_row_fall=config.allow_row_fall,
             )
-            refuse_loss(folders.published, made, limits, target=folders.target)
-            published = tableau.publish(
-                made.path,
-                datasource=extract.datasource,
-                project=extract.project,
-                about=About(
-                    extract.description, extract.tags, extract.owner, extract.requires_owner
-                ),
-                mode=extract.mode,
-                earlier=earlier_publish(folders.published, made, target=folders.target),
-            )
-            changes = changed_columns(folders.published, made, target=folders.target)
-            record_published(
-                folders.published,
-                made,
-                published,
-                target=folders.target,
-                run_id=context.run.run_id,
-            )
+            refuse_loss(folders.published, made, limits, target=place)
+            with appending(folders.published, made, limits, target=place):
+                published = tableau.publish(
+                    made.path,
+                    datasource=extract.datasource,
+                    project=extract.project,
+                    about=About(
+                        extract.description, extract.tags, extract.owner, extract.requires_owner
+                    ),
+                    mode=extract.mode,
+                    earlier=earlier_publish(folders.published, made, target=place),
+                )
+                changes = changed_columns(folders.published, made, target=place)
+                record_published(
+                    folders.published, made, published, target=place, run_id=context.run.run_id
+                )
         for change in changes:
             context.log.warning(change)
         context.log.info(

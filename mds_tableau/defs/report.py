@@ -93,7 +93,11 @@ class Reporter:
                 reason = self._reason(extract, stages, failures)
                 missing[extract.name] = (
                     reason,
-                    still_serves(self.folders.published, extract.name, target=self.folders.target),
+                    still_serves(
+                        self.folders.published,
+                        extract.name,
+                        target=self.folders.place_of(extract),
+                    ),
                 )
         return Report(tuple(arrived), missing)
 

@@ -13,6 +13,7 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
+from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
 from mds_tableau.sessions import Session, session_for
 from mds_tableau.warehouse import wait_until_free
@@ -58,6 +59,11 @@ class Folders:
     data: Path
     target: str
     max_row_fall: float
+
+    def place_of(self, extract: Extract) -> str:
+        """Return where an extract is published to, in words that stay the same from run to run."""
+        project = "/".join(part.strip() for part in extract.project.split("/"))
+        return f"{self.target}: {project}/{extract.datasource.strip()}".casefold()
 
     @property
     def parquet(self) -> Path:

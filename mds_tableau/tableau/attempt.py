@@ -10,11 +10,12 @@ import time
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import (
-    Conflict,
+    ExtractRefused,
     MayHaveArrived,
     MdsTableauError,
     PublishError,
@@ -27,9 +28,12 @@ from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.jobs import is_publishing, wait_for_job
 from mds_tableau.tableau.keeping import About, KeptCredentials, embedded_credentials, put_right
 from mds_tableau.tableau.lookup import Held, find_datasource, held
-from mds_tableau.tableau.modes import Choice, Earlier, choose
+from mds_tableau.tableau.modes import Earlier, choose
 from mds_tableau.tableau.session import Project, Session
 from mds_tableau.tableau.uploads import Uploads
+
+_NOT_WITHOUT_OVERWRITE: Final = "403007"
+"""What a server says to a mode that it does not know, where the datasource is there."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,15 +60,23 @@ class Attempt:
         self._uploads = uploads
         self._may_have_arrived = False
         self._was_given_up = False
+        self._dropped: frozenset[KeptCredentials] = frozenset()
         self._doing = f"Publishing '{name}' to '{project.path}'"
-        self._before = find_datasource(session, name, project, is_new=False)
-        self.choice = choose(mode, self._doing, self._before, earlier)
+        self._item = TSC.DatasourceItem(project.id, name=name)
+        self._mode = mode
+        self._earlier = earlier
+        # before anything is sent, as it may be known already that nothing may be
+        self._look()
         if self._before is not None and earlier is not None and earlier.id == self._before.id:
             self._tell_of_others(self._before, earlier)
-        self._item = TSC.DatasourceItem(project.id, name=name)
+
+    def _look(self) -> None:
+        """Look at what is there, and choose what is done with it."""
+        self._before = find_datasource(self._session, self._name, self._project, is_new=False)
+        self.choice = choose(self._mode, self._doing, self._before, self._earlier)
         # a server erases the description that it has when none comes
         kept = self._before.item.description if self._before is not None else None
-        self._item.description = about.description or kept or None
+        self._item.description = self._about.description or kept or None
 
     def persist(self) -> Held:
         """Publish, as often as it takes, and put right what stands beside the data.
@@ -72,8 +84,6 @@ class Attempt:
         Raises:
             MdsTableauError: As `publish` says.
         """
-        before = self._before if self.choice.mode == "overwrite" else None
-        dropped = embedded_credentials(self._session, before)
         persist = partial(
             self._session.patience.persist,
             self._once,
@@ -83,25 +93,25 @@ class Attempt:
         )
         try:
             after = persist()
+        except Transient as error:
+            self._refuse_to_append_twice(error)
+            raise
         except PublishError as error:
-            if not self.choice.may_overwrite or isinstance(error, Conflict | MayHaveArrived):
-                raise
             # a server from before it could replace refuses, as it does data that does not fit
+            does_not_fit = isinstance(error, ExtractRefused) or error.code == _NOT_WITHOUT_OVERWRITE
+            if not (self.choice.may_overwrite and does_not_fit):
+                raise
             _log.warning("%s Its fields cannot be kept: overwriting it.", error)
-            self.choice = Choice("overwrite")
+            self._mode = "overwrite"
             after = persist()
-        if dropped:
-            self._tell_of_credentials(dropped - embedded_credentials(self._session, after))
+        if self._dropped:
+            self._tell_of_credentials(self._dropped - embedded_credentials(self._session, after))
         put_right(self._session, self._before, after, self._about)
         return after
 
     def _once(self) -> Held:
         """Publish, or find that it has arrived; raise a `Transient` to be called again."""
-        try:
-            self._uploads.prepare(self._path)
-        except Transient:
-            self._was_given_up = True
-            raise
+        self._prepare()
         token = self._session.token
         try:
             job = self._send()
@@ -109,24 +119,49 @@ class Attempt:
             self._session.renew(token)
             raise
         except (PublishError, UploadLost) as error:
-            # a publish uses its upload up, and so is refused after one whose answer was lost
-            after = self._arrived() if self._may_have_arrived else None
-            if after is None:
-                if isinstance(error, UploadLost):
-                    self._uploads.forget(self._path)
-                self._refuse_to_append_twice(error)
-                raise
+            after = self._after_refusal(error)
         except ServerUnreachable as error:
-            # the answer is lost, which says nothing about the request
-            self._may_have_arrived = True
-            after = self._arrived()
-            if after is None:
-                if not self._uploads.has(self._path):
-                    self._refuse_to_append_twice(error)
-                raise
+            after = self._after_silence(error)
         else:
-            after = self._after(str(job.id))
+            after = self._after_job(str(job.id))
         self._uploads.forget(self._path)
+        return after
+
+    def _prepare(self) -> None:
+        """Have the file uploaded, and look once more at what is there."""
+        try:
+            self._uploads.prepare(self._path)
+        except Transient:
+            self._was_given_up = True
+            raise
+        if self._may_have_arrived:
+            return
+        # uploading takes its time, in which others change what is to be kept
+        self._look()
+        overwrites = self.choice.mode == "overwrite"
+        self._dropped = embedded_credentials(self._session, self._before if overwrites else None)
+
+    def _after_refusal(self, error: PublishError | UploadLost) -> Held:
+        """Return what is there: a publish uses its upload up, so one sent before was taken."""
+        after = self._arrived() if self._may_have_arrived else None
+        if after is not None:
+            return after
+        if isinstance(error, UploadLost):
+            self._uploads.forget(self._path)
+            self._refuse_to_append_twice(error)
+        raise error
+
+    def _after_silence(self, error: ServerUnreachable) -> Held:
+        """Return what is there after a lost answer, which says nothing about the request."""
+        self._may_have_arrived = True
+        if self._uploads.has(self._path):
+            # it is sent again with the same upload, which tells for certain
+            self._wait_for_others()
+            raise error
+        after = self._arrived()
+        if after is None:
+            self._refuse_to_append_twice(error)
+            raise error
         return after
 
     def _send(self) -> TSC.JobItem:
@@ -135,7 +170,7 @@ class Attempt:
                 self._item, str(self._path), self.choice.sent, as_job=True
             )
 
-    def _after(self, job_id: str) -> Held:
+    def _after_job(self, job_id: str) -> Held:
         """Return what is there when a job is done."""
         # whatever becomes of asking about the job, it goes on
         self._may_have_arrived = True
@@ -147,7 +182,8 @@ class Attempt:
             self._uploads.forget(self._path)
             raise
         seconds = self._session.patience.shown_seconds if is_done else 0.0
-        after = self._arrived(seconds)
+        after = self._as_the_job_left_it() if is_done else None
+        after = after or self._arrived(seconds)
         if after is not None:
             return after
         told = f"{self._doing}: {self._session.server} shows nothing new"
@@ -157,6 +193,20 @@ class Attempt:
                 "datasource there before you run it again."
             )
         raise ServerUnreachable(f"{told}, and does not know the job any more.")
+
+    def _as_the_job_left_it(self) -> Held | None:
+        """Return what is there where no revisions are told, by which else it is known for new."""
+        now = self._now()
+        is_told = now is None or now.revision is not None
+        return None if is_told else now
+
+    def _wait_for_others(self) -> None:
+        """Wait, for a while, until nothing is being published that may be what was sent."""
+        patience, started = self._session.patience, time.monotonic()
+        while is_publishing(self._session):
+            if time.monotonic() - started > patience.shown_seconds:
+                return
+            patience.sleep(patience.first_pause)
 
     def _arrived(self, seconds: float = 0.0) -> Held | None:
         """Look, as often as it takes, whether something newer is there than before the publish.
@@ -183,7 +233,8 @@ class Attempt:
             else:
                 if now is not None and now.is_newer_than(self._before) and self._is_ours(now):
                     return now
-            if is_last or time.monotonic() - started > patience.publish_seconds:
+            # others may go on publishing for hours
+            if is_last or time.monotonic() - started > max(seconds, patience.shown_seconds):
                 return None
             patience.sleep(pause)
             pause = min(pause * 2, patience.longest_pause)
@@ -194,7 +245,9 @@ class Attempt:
 
     def _now(self) -> Held | None:
         if self._before is not None:
-            return held(self._session, self._before.id)
+            now = held(self._session, self._before.id)
+            if now is not None and now.is_at(self._name, self._project):
+                return now
         return find_datasource(self._session, self._name, self._project, is_new=True)
 
     def _refuse_to_append_twice(self, error: MdsTableauError) -> None:

@@ -13,6 +13,7 @@ import tableauserverclient as TSC  # noqa: N812  # the name that its documentati
 _TOKEN_LIFE_SECONDS: Final = 300  # the server accepts ten minutes at the most
 _SCOPES: Final = (
     "tableau:content:read",
+    "tableau:datasource_tags:update",
     "tableau:datasources:create",
     "tableau:datasources:download",
     "tableau:datasources:update",

@@ -93,7 +93,10 @@ def translated(
     except ServerResponseError as error:
         code = str(error.code)
         kind, advice = _CODES.get(code) or _FAMILIES.get(code[:3]) or (PublishError, "")
-        raise kind(f"{doing} failed: {server} answered {_text(error)}. {advice}".strip()) from error
+        refused = kind(f"{doing} failed: {server} answered {_text(error)}. {advice}".strip())
+        if isinstance(refused, PublishError):
+            refused.code = code
+        raise refused from error
     except InternalServerError as error:
         raise ServerFailed(
             f"{doing} failed: {server} answered HTTP {error.code}. If it stays, ask the server's "

@@ -58,9 +58,10 @@ class HttpSession(requests.Session):
         last_status: Status of the last answer, which the client hides behind some of its errors.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, server: str) -> None:
         super().__init__()
         self.last_status = 0
+        self._server = server
         adapter = HTTPAdapter(
             max_retries=_Repeats(
                 total=min(_REPEATS, patience.attempts - 1),
@@ -81,13 +82,13 @@ class HttpSession(requests.Session):
         """Make a request as requests does, and keep its status.
 
         Raises:
-            ConnectionBlocked: It would go over plain http to another machine.
+            ConnectionBlocked: It would go to another host, or over plain http to one.
             ServerUnreachable: A page is the answer, in which the client would see an empty list.
             requests.exceptions.ConnectionError: Among others, when TLS noticed that a connection
                 broke off, which requests takes for a bad certificate.
         """
         self.last_status = 0
-        _refuse_plain(str(args[1] if len(args) > 1 else kwargs["url"]))
+        self._refuse_elsewhere(str(args[1] if len(args) > 1 else kwargs["url"]))
         try:
             response = super().request(*args, **kwargs)
         except requests.exceptions.SSLError as error:
@@ -103,28 +104,35 @@ class HttpSession(requests.Session):
             )
         return response
 
-
-def _refuse_plain(url: str) -> None:
-    # the client follows redirects itself, and takes the session's token along
-    if urlsplit(url).scheme == "http" and not is_loopback(url):
-        raise ConnectionBlocked(
-            f"{url.partition('?')[0]} is asked for over plain http, which would show the session "
-            "to everybody on the way. Set TABLEAU_SERVER to the https:// address that the server "
-            "has; if it has, something redirects from there to http, which its administrator can "
-            "change."
-        )
+    def _refuse_elsewhere(self, url: str) -> None:
+        # the client follows redirects itself, and takes password and token along
+        host = urlsplit(url).hostname
+        if host != urlsplit(self._server).hostname:
+            raise ConnectionBlocked(
+                f"{self._server} redirects to {url.partition('?')[0]}, which is another host; "
+                "nothing was sent there. If that is your Tableau Server, set TABLEAU_SERVER to it; "
+                "if not, a proxy or a sign-in page stands in between."
+            )
+        if urlsplit(url).scheme == "http" and not is_loopback(url):
+            raise ConnectionBlocked(
+                f"{url.partition('?')[0]} is asked for over plain http, which would show the "
+                "session to everybody on the way. Set TABLEAU_SERVER to the https:// address that "
+                "the server has; if it has, something redirects from there to http, which its "
+                "administrator can change."
+            )
 
 
 class HttpSessions:
     """Makes a session for each thread of the client, and closes them all in the end."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, server: str) -> None:
         self._patience = patience
+        self._server = server
         self._made: list[HttpSession] = []
 
     def __call__(self) -> HttpSession:
         """Make one more."""
-        made = HttpSession(self._patience)
+        made = HttpSession(self._patience, self._server)
         self._made.append(made)
         return made
 

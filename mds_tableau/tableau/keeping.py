@@ -6,7 +6,7 @@ most: what cannot be put right is told, with what it was.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import tableauserverclient as TSC  # noqa: N812
@@ -90,24 +90,52 @@ def put_right(session: Session, before: Held | None, after: Held, about: About) 
         "owner": (owner_id, new.owner_id),
     }
     # what had nothing in it has nothing to be put right
-    missing = [f"{name} {was!r}" for name, (was, now) in states.items() if was and was != now]
-    if not missing:
-        return
-    new.tags, new.owner_id = tags, owner_id
+    missing = {name: was for name, (was, now) in states.items() if was and was != now}
+    # one by one, so that a right that is missing for one does not cost the others
+    if "tags" in missing:
+        untagged = set(new.tags)
+        new.tags = tags
+        if not _is_set(
+            session, new, {"tags": missing["tags"]}, lambda c, i: c.datasources.update_tags(i)
+        ):
+            new.tags = untagged
+    facts = {name: was for name, was in missing.items() if name not in {"tags", "owner"}}
     new.certified = bool(old.certified or new.certified)
     new.certification_note = old.certification_note or new.certification_note
     new.description = about.description or old.description or new.description
-    told = ", ".join(missing)
+    if facts:
+        _is_set(session, new, facts)
+    if "owner" in missing:
+        new.owner_id = owner_id
+        _is_set(session, new, {"owner": about.owner or missing["owner"]})
+
+
+def _update(client: TSC.Server, item: TSC.DatasourceItem) -> object:
+    return client.datasources.update(item)
+
+
+def _is_set(
+    session: Session,
+    item: TSC.DatasourceItem,
+    wanted: Mapping[str, object],
+    update: Callable[[TSC.Server, TSC.DatasourceItem], object] = lambda c, i: c.datasources.update(
+        i
+    ),
+) -> bool:
+    """Set something of a datasource; when that fails, tell what it was, and return False."""
+    told = ", ".join(f"{name} {value!r}" for name, value in wanted.items())
     try:
-        session.ask(f"Setting {told}", lambda client: client.datasources.update(new))
+        session.ask(f"Setting {told}", lambda client: update(client, item))
     except MdsTableauError as error:
         _log.warning(
             "The data of '%s' has arrived, but what stands beside it could not be set: %s. Set it "
             "on the server. %s",
-            new.name,
+            item.name,
             told,
             error,
         )
+        return False
+    return True
 
 
 def _user_id(session: Session, about: About) -> str | None:

@@ -35,6 +35,12 @@ class Held:
         """LUID of the datasource."""
         return str(self.item.id)
 
+    def is_at(self, name: str, project: Project) -> bool:
+        """Whether it has that name in that project."""
+        return (
+            self.item.project_id == project.id and str(self.item.name).casefold() == name.casefold()
+        )
+
     def is_newer_than(self, other: "Held | None") -> bool:
         """Whether something was published between the other state and this one."""
         if other is None:
@@ -60,6 +66,13 @@ def find_datasource(session: Session, name: str, project: Project, *, is_new: bo
     """
     key = (project.id, name.casefold())
     known = session.known_datasources.get(key)
+    if known is not None:
+        there = held(session, known)
+        if there is not None and there.is_at(name, project):
+            return there
+        # somebody has moved, renamed or deleted it since
+        session.known_datasources.pop(key, None)
+        known, is_new = None, True
     if known is None and (is_new or not session.has_listed):
         # a filter cannot name a project's id, nor a name with a comma
         options = TSC.RequestOptions(pagesize=_PAGE)

@@ -68,7 +68,7 @@ def probe(server: str, patience: Patience, route: Route) -> ServerFacts:
             told = parsedate_to_datetime(response.headers["Date"])
             clocks.append(told.timestamp() - half_way)
 
-    http = HttpSession(patience)
+    http = HttpSession(patience, server)
     http.hooks["response"].append(look)
     try:
         client = TSC.Server(

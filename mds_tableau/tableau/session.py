@@ -73,7 +73,7 @@ class Session:
         self.known_datasources: dict[tuple[str, str], str] = {}
         self.has_listed = False
         self.known_users: dict[str, str] = {}
-        self._http = HttpSessions(patience)
+        self._http = HttpSessions(patience, server)
         self.client = TSC.Server(
             server,
             use_server_version=True,

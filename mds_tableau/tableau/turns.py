@@ -3,10 +3,13 @@
 File locks, which end with their owner. What is done in a turn belongs to who takes it.
 """
 
+import getpass
 import hashlib
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -74,5 +77,10 @@ def _lock(kind: str, *names: str, is_singleton: bool = False) -> FileLock:
     # a digest, because there may be a secret among the names
     digest = hashlib.sha256("\0".join(names).encode()).hexdigest()
     folder = platformdirs.user_cache_path("mds_tableau") / kind
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # a service may have no home that it can write to
+        folder = Path(tempfile.gettempdir()) / f"mds_tableau-{getpass.getuser()}" / kind
+        folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{digest[:32]}.lock", is_singleton=is_singleton, thread_local=False)

@@ -39,6 +39,7 @@ LARGEST_CHUNK_BYTES: Final = 60 * 1024**2
 """The server takes 64 MB at once, whichever million it counts in, and with the envelope or not."""
 
 Told = Callable[[Path, int, int], None]
+Identity = tuple[int, int, int]
 
 _TOLD_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Uploads(Fileuploads):
         self._pool = pool
         self._chunk_bytes = chunk_bytes
         self.told = told
-        self._begun: dict[Path, Future[str]] = {}
+        self._begun: dict[Path, tuple[Identity, Future[str]]] = {}
         self._ended = threading.Event()
 
     def end(self) -> None:
@@ -99,7 +100,8 @@ class Uploads(Fileuploads):
         """Start to upload a file in the background, unless it goes in one request anyway."""
         # smaller ones the client reads into memory whole, and sends with the publish itself
         if path.stat().st_size >= config.FILESIZE_LIMIT_MB * BYTES_PER_MB:
-            self._begun[path.absolute()] = self._pool.submit(self._persist, path)
+            begun = _identity(path), self._pool.submit(self._persist, path)
+            self._begun[path.absolute()] = begun
 
     def prepare(self, path: Path) -> None:
         """Return when a large file is uploaded, so that only publishing it is left to do.
@@ -107,11 +109,11 @@ class Uploads(Fileuploads):
         Raises:
             MdsTableauError: As in `upload`.
         """
-        if path.absolute() not in self._begun:
+        if self._upload_of(path) is None:
             self.begin(path)
-        begun = self._begun.get(path.absolute())
+        begun = self._upload_of(path)
         if begun is not None and begun.exception() is not None:
-            del self._begun[path.absolute()]
+            self.forget(path)
             begun.result()
 
     def upload(self, file: Any) -> str:
@@ -121,12 +123,17 @@ class Uploads(Fileuploads):
             MdsTableauError: It could not be sent; says how often it was tried.
         """
         path = Path(file)
-        begun = self._begun.get(path.absolute())
+        begun = self._upload_of(path)
         return begun.result() if begun is not None else self._persist(path)
+
+    def _upload_of(self, path: Path) -> Future[str] | None:
+        """Return the upload of a file as it is now; one of a file that was there before is not."""
+        identity, begun = self._begun.get(path.absolute(), (None, None))
+        return begun if identity == _identity(path) else None
 
     def has(self, path: Path) -> bool:
         """Whether a file is uploaded, or is being so, and was not published yet."""
-        return path.absolute() in self._begun
+        return self._upload_of(path) is not None
 
     def forget(self, path: Path) -> None:
         """Upload a file anew when it is needed again: the server has used the upload up."""
@@ -135,6 +142,12 @@ class Uploads(Fileuploads):
     def _persist(self, path: Path) -> str:
         upload = _Upload(self, self._session, path, self._chunk_bytes)
         return upload.patience.persist(upload.once, _log.warning, reached=lambda: upload.furthest)
+
+
+def _identity(path: Path) -> Identity:
+    """Return what is another for a file that takes the place of one of the same name."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class _Upload:

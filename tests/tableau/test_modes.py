@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mds_tableau.errors import (
     DatasourceNotFound,
     ExtractRefused,
     MayHaveArrived,
+    PublishError,
     SchemaChanged,
     Transient,
 )
@@ -181,12 +183,13 @@ def test_a_fault_while_putting_back_is_survived(
     }[on]
     sandbox = start()
     _publish(sandbox, extracts["ten"], about=About(tags=["daily"]))
+    _as_analyst(sandbox, lambda item: setattr(item, "certified", True))
     sandbox.faults.add(fault, operation, nth=1)
     _publish(sandbox, extracts["five"])
     assert len(sandbox.faults.applied) == 1
     sandbox.faults.clear()
     item, rows, _ = look(sandbox)
-    assert (item.tags, len(rows)) == ({"daily"}, 5)
+    assert (item.tags, item.certified, len(rows)) == ({"daily"}, True, 5)
 
 
 def test_what_cannot_be_put_back_is_told_with_its_value(
@@ -389,6 +392,88 @@ def test_credentials_that_overwriting_drops_are_told(
     _publish(sandbox, extracts["five"])
     [record] = [r for r in caplog.records if "kept credentials" in r.message]
     assert "those of 'etl' for the hyper connection to db.example.com" in record.message
+
+
+def test_one_right_that_is_missing_does_not_cost_the_others(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """Where tags may not be set, certification and description are put back all the same."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"], about=About("what it is", ["daily"]))
+    _as_analyst(sandbox, lambda item: setattr(item, "certified", True))
+    tags = "PUT /sites/{site_id}/datasources/{datasource_id}/tags"
+    sandbox.faults.add(faults.Status(403, code=403004), tags)
+    _publish(sandbox, extracts["five"])
+    item, *_ = look(sandbox)
+    assert (item.certified, item.description, item.tags) == (True, "what it is", set())
+
+
+def test_what_is_changed_while_the_file_is_uploaded_stays(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """An analyst who corrects the description meanwhile finds the corrected one."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"], about=About("wrong", ["old"]))
+
+    def correct(item: TSC.DatasourceItem) -> None:
+        item.description, item.tags = "right", {"new"}
+
+    with (
+        sign_in(sandbox.url, "", ADA, PATIENCE) as session,
+        uploading(
+            session,
+            chunk_bytes=64 * 1024,
+            told=lambda *_: _as_analyst(sandbox, correct),
+        ) as uploads,
+    ):
+        publish(session, extracts["five"], datasource="Sales", project="Default", uploads=uploads)
+    item, rows, _ = look(sandbox)
+    assert (item.description, item.tags, len(rows)) == ("right", {"new"}, 5)
+
+
+@pytest.mark.parametrize("refusal", [faults.Status(403, code=403008), faults.Status(400)], ids=str)
+def test_only_what_does_not_fit_is_overwritten_instead(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any, refusal: faults.Fault
+) -> None:
+    """A full site, or a request that is not understood, is no reason to lose fields."""
+    sandbox = start()
+    first = _publish(sandbox, extracts["ten"])
+    sandbox.faults.add(refusal, "publish_datasource", nth=1)
+    with pytest.raises(PublishError):
+        _publish(sandbox, extracts["five"], earlier=_earlier(first))
+    sandbox.faults.clear()
+    assert look(sandbox)[2] == 1
+
+
+def test_an_append_that_may_go_on_is_not_called_passing(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """What ends without it being known what became of it is not to be tried again as it is."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"])
+    sandbox.faults.add(faults.Disconnect("after"), "publish_datasource", nth=1)
+    sandbox.faults.add(faults.Status(502), "publish_datasource", nth=2)
+    sandbox.faults.add(faults.Status(502), "publish_datasource", nth=3)
+    sandbox.faults.add(faults.Status(502), "publish_datasource", nth=4)
+    with pytest.raises(MayHaveArrived):
+        _publish(sandbox, extracts["five"], mode="append")
+
+
+def test_what_was_moved_away_meanwhile_is_not_looked_for_there(
+    start: Callable[..., Sandbox], extracts: dict[str, Path]
+) -> None:
+    """A session that knows a datasource from before notices that it has another name now."""
+    sandbox = start()
+    with (
+        sign_in(sandbox.url, "", ADA, PATIENCE) as session,
+        uploading(session, chunk_bytes=64 * 1024) as uploads,
+    ):
+        send = partial(publish, session, datasource="Sales", project="Default", uploads=uploads)
+        first = send(extracts["ten"])
+        _as_analyst(sandbox, lambda item: setattr(item, "name", "Sales of old"))
+        second = send(extracts["five"])
+    assert second.id != first.id
+    assert (first.revision, second.revision) == (1, 1)
 
 
 def test_newer_revisions_of_others_are_told(

@@ -130,14 +130,14 @@ def test_proxy_of_the_environment_is_not_asked_for_this_machine(
         assert session.client.projects.get()[0]
 
 
-def test_redirect_to_plain_http_elsewhere_is_not_followed() -> None:
-    """A session is not carried to another machine in the open."""
+def test_redirect_to_another_host_is_not_followed() -> None:
+    """Password and session are not carried to a host that nobody named."""
 
     class Redirect(_Quiet):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             self.send_response(302)
-            self.send_header("location", f"http://{NAME}/api")
+            self.send_header("location", f"https://{NAME}/api")
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -145,8 +145,17 @@ def test_redirect_to_plain_http_elsewhere_is_not_followed() -> None:
 
     with (
         _serving(Redirect, None) as port,
-        pytest.raises(ConnectionBlocked, match=rf"http://{NAME}/api is asked for over plain http"),
+        pytest.raises(ConnectionBlocked, match=rf"redirects to https://{NAME}/api, which is anot"),
         sign_in(f"http://127.0.0.1:{port}", "", TOKEN, ONCE),
+    ):
+        pass
+
+
+def test_nothing_goes_over_plain_http_to_another_machine() -> None:
+    """Whoever names such a server reads what to write instead, and nothing is sent."""
+    with (
+        pytest.raises(ConnectionBlocked, match=rf"http://{NAME}/api.* over plain http.*https://"),
+        sign_in(f"http://{NAME}", "", TOKEN, ONCE),
     ):
         pass
 

@@ -264,6 +264,19 @@ def test_what_nobody_publishes_is_given_up(
         uploads.begin(path)
         while not server.faults.applied:
             assert uploads.has(path)
-    begun = uploads._begun[path.absolute()]
+    _, begun = uploads._begun[path.absolute()]
     with pytest.raises(UploadsEnded, match="given up"):
         begun.result(timeout=0)
+
+
+def test_an_upload_is_of_the_file_that_is_published(
+    session: Session, server: Sandbox, tmp_path: Path
+) -> None:
+    """A file that took the place of the one whose upload had begun is what arrives."""
+    path = _file(tmp_path, MEGABYTE)
+    (tmp_path / "other").mkdir()
+    with uploading(session) as uploads:
+        uploads.begin(path)
+        _file(tmp_path / "other", MEGABYTE).replace(path)
+        publish(session, path, datasource="Sales", project="Default", uploads=uploads)
+    assert _holds(server, path)
