@@ -46,7 +46,11 @@ _CODES: Final[Mapping[str, tuple[type[MdsTableauError], str]]] = {
     ),
     "400016": (TooLarge, "The server takes no chunk of that size."),
     "403004": (NotPermitted, f"The user may not do this; {_ASK_OWNER}."),
-    "403007": (NotPermitted, f"The user may not publish or overwrite there; {_ASK_OWNER}."),
+    "403007": (
+        NotPermitted,
+        f"The user may not publish or overwrite there; {_ASK_OWNER}. A server that is too old to "
+        "replace the data alone says the same: then use the mode overwrite.",
+    ),
     "403008": (NotPermitted, "The site's storage quota is used up; ask its administrator."),
     "403014": (PublishError, "More was asked for at once than the server gives."),
     "403131": (Conflict, "Somebody else publishes it at this moment; run it again later."),
