@@ -40,13 +40,13 @@ def place(published_once: Workplace) -> Workplace:
 
 
 def _artefacts(place: Workplace) -> dict[str, str]:
-    """Return the digest of everything that the stages behind dbt left behind."""
+    """Return the digest of everything that the stages behind dbt left behind, but for locks."""
     folders = [place.data / name for name in ("parquet", "hyper", "published", "sandbox/files")]
     return {
         str(path.relative_to(place.data)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in folders
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != ".lock"
     }
 
 
