@@ -5,9 +5,11 @@ secret is never an option: it comes from the environment, a file, or a prompt.
 """
 
 import json
+import logging
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +72,7 @@ def publish(**given: Any) -> None:
     Examples:
       mds-tableau publish --input sales.csv --name SalesData --project Analytics
       mds-tableau publish -i 'daily/*.parquet' -n Daily --columns day,net --where 'net > 0'
-      mds-tableau publish -i umsatz.csv -n Umsatz --delimiter ';' --decimal , --encoding cp1252
+      mds-tableau publish -i umsatz.csv -n Umsatz --delimiter ';' --encoding cp1252
       mds-tableau publish -i env:SALES_DATABASE -n Orders --table sales.orders
       mds-tableau publish -i warehouse.duckdb -n Marts --tables fct_sales dim_store
     """  # noqa: D301  # click takes the escaped character itself
@@ -223,7 +225,7 @@ def _files(given: Mapping[str, Any]) -> FileInput:
 def _carry_out(order: Order, settings: Settings, given: Mapping[str, Any]) -> None:
     folder = settings.mds_data_dir / "one_shot"
     is_silent = given["quiet"] or given["as_json"]
-    with watching(is_silent=is_silent) as progress:
+    with watching(is_silent=is_silent) as progress, _warnings() as heard:
         if given["dry_run"]:
             planned, loaded = plan(order, folder, progress)
             done = None
@@ -236,11 +238,31 @@ def _carry_out(order: Order, settings: Settings, given: Mapping[str, Any]) -> No
         )
         show_columns(planned, Console(width=None if sys.stdout.isatty() else 160))
         return
+    done = replace(done, warnings=(*done.warnings, *heard))
     _tell(done.notes, done.warnings, is_silent=is_silent)
     if given["as_json"]:
         click.echo(json.dumps(_as_json(done, order)))
     elif not given["quiet"]:
         click.echo(_summary(done, order))
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Give the warnings that the core logs within, which nobody else shows."""
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    core, listener = logging.getLogger("mds_tableau"), Listener(logging.WARNING)
+    core.addHandler(listener)
+    propagates, core.propagate = core.propagate, False
+    try:
+        yield heard
+    finally:
+        core.removeHandler(listener)
+        core.propagate = propagates
 
 
 def _tell(notes: Sequence[str], warnings: Sequence[str], *, is_silent: bool) -> None:

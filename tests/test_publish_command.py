@@ -187,6 +187,14 @@ def test_a_server_is_signed_in_to_with_what_is_said(
         assert "secret" not in (refused.output + missing.output).replace("the secret", "")
 
 
+def test_what_the_publisher_warns_of_is_said(here: Path) -> None:
+    """An owner who is not there is a warning on the terminal, and in what scripts read."""
+    words = ("-i", "sales.csv", "-n", "S", "--owner", "nobody")
+    assert "Warning: There is no user 'nobody'" in run(*words).stderr
+    [warning] = json.loads(run(*words, "--json").stdout)["warnings"]
+    assert warning.startswith("There is no user 'nobody'")
+
+
 def test_standard_input_is_read(here: Path) -> None:
     """What another program writes is published as a file would be."""
     result = run("-i", "-", "--format", "csv", "-n", "S", "--quiet", input=SALES)

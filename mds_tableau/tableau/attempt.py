@@ -28,7 +28,7 @@ from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.jobs import is_publishing, wait_for_job
 from mds_tableau.tableau.keeping import About, KeptCredentials, embedded_credentials, put_right
 from mds_tableau.tableau.lookup import Held, find_datasource, held
-from mds_tableau.tableau.modes import Earlier, choose
+from mds_tableau.tableau.modes import Choice, Earlier, choose
 from mds_tableau.tableau.session import Project, Session
 from mds_tableau.tableau.uploads import Uploads
 
@@ -65,10 +65,11 @@ class Attempt:
         self._item = TSC.DatasourceItem(project.id, name=name)
         self._mode = mode
         self._earlier = earlier
-        # before anything is sent, as it may be known already that nothing may be
-        self._look()
-        if self._before is not None and earlier is not None and earlier.id == self._before.id:
-            self._tell_of_others(self._before, earlier)
+        self._before: Held | None = None
+        self.choice = Choice("overwrite")
+        if mode not in {"auto", "overwrite"}:
+            # before anything is sent, as it may be known already that nothing may be
+            self._look()
 
     def _look(self) -> None:
         """Look at what is there, and choose what is done with it."""
@@ -138,6 +139,7 @@ class Attempt:
             return
         # uploading takes its time, in which others change what is to be kept
         self._look()
+        self._tell_of_others()
         overwrites = self.choice.mode == "overwrite"
         self._dropped = embedded_credentials(self._session, self._before if overwrites else None)
 
@@ -257,8 +259,12 @@ class Attempt:
                 "could double them. Look at the datasource before you run it again."
             ) from error
 
-    def _tell_of_others(self, before: Held, earlier: Earlier) -> None:
-        if self.choice.mode == "replace" and before.revision != earlier.revision:
+    def _tell_of_others(self) -> None:
+        before, earlier = self._before, self._earlier
+        is_ours = before is not None and earlier is not None and earlier.id == before.id
+        if not (is_ours and before and earlier) or self.choice.mode != "replace":
+            return
+        if before.revision != earlier.revision:
             _log.warning(
                 "%s: somebody has published revision %s since %s was published from here. Its "
                 "fields are kept and its data is replaced; if its columns are others, publish it "

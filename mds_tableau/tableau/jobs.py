@@ -13,7 +13,7 @@ from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 from mds_tableau.errors import ExtractRefused, PublishError, TimedOut, Transient
 from mds_tableau.tableau.session import Session
 
-_FIRST_PAUSE: Final = 0.25
+_FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 15.0
 _PURGED: Final = "404018"
 _RUNNING: Final = {"Pending", "InProgress"}
@@ -56,7 +56,7 @@ def wait_for_job(session: Session, job_id: str, doing: str) -> bool:
                 "ends; look at the jobs there."
             )
         patience.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE, patience.longest_pause)
+        pause = min(pause * 2, _LONGEST_PAUSE, patience.longest_pause)
 
 
 def is_publishing(session: Session) -> bool:
