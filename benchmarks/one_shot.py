@@ -64,8 +64,14 @@ def _ways(source: Path, target: Path) -> dict[str, list[str]]:
 def _run(command: list[str], folder: Path) -> tuple[float, int]:
     """Run a command; return its seconds and the bytes of the largest of its processes."""
     started = time.perf_counter()
-    environment = {**os.environ, "MDS_DATA_DIR": str(folder / "data")}
-    process = subprocess.Popen(command, env=environment)
+    root = Path(__file__).parents[1]
+    environment = {
+        **os.environ,
+        "MDS_DATA_DIR": str(folder / "data"),
+        "PYTHONPATH": str(root),
+    }
+    # pantab leaves the log of Hyper where it runs
+    process = subprocess.Popen(command, env=environment, cwd=folder)
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"{command} failed")
