@@ -373,13 +373,16 @@ def test_append_without_an_upload_of_its_own_is_not_sent_twice(
     assert look(sandbox)[1] == list(range(10))
 
 
+@pytest.mark.parametrize("offers_replace", [True, False])
 def test_credentials_that_overwriting_drops_are_told(
     start: Callable[..., Sandbox],
     extracts: dict[str, Path],
     caplog: pytest.LogCaptureFixture,
+    *,
+    offers_replace: bool,
 ) -> None:
-    """Who overwrites a datasource that keeps credentials reads whose they were, and no password."""
-    sandbox = start(Choices(overwrite_resets=("connections",)))
+    """Whose they were is read, also where it is only overwritten for want of something better."""
+    sandbox = start(Choices(overwrite_resets=("connections",), offers_replace=offers_replace))
     first = _publish(sandbox, extracts["ten"])
     client = TSC.Server(sandbox.url, use_server_version=True)
     with client.auth.sign_in(TSC.TableauAuth(BOB.username, BOB.password)):
@@ -389,7 +392,7 @@ def test_credentials_that_overwriting_drops_are_told(
         connection.username, connection.server_address = "etl", "db.example.com"
         client.datasources.update_connection(item, connection)
         client.session.close()
-    _publish(sandbox, extracts["five"])
+    _publish(sandbox, extracts["five"], earlier=None if offers_replace else _earlier(first))
     [record] = [r for r in caplog.records if "kept credentials" in r.message]
     assert "those of 'etl' for the hyper connection to db.example.com" in record.message
 
@@ -474,6 +477,21 @@ def test_what_was_moved_away_meanwhile_is_not_looked_for_there(
         second = send(extracts["five"])
     assert second.id != first.id
     assert (first.revision, second.revision) == (1, 1)
+
+
+def test_a_server_that_shows_no_history_is_published_to_once(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], look: Any
+) -> None:
+    """What its job says is believed, also within the same second; an edit is not taken for it."""
+    sandbox = start()
+    _publish(sandbox, extracts["ten"])
+    sandbox.faults.add(faults.Status(403), "query_revisions")
+    assert _publish(sandbox, extracts["five"]).revision is None
+    sandbox.faults.add(faults.Status(502), "publish_datasource")
+    with pytest.raises(Transient):
+        _publish(sandbox, extracts["ten"])
+    sandbox.faults.clear()
+    assert look(sandbox)[1:] == (list(range(100, 105)), 2)
 
 
 def test_newer_revisions_of_others_are_told(

@@ -29,6 +29,16 @@ def test_each_way_signs_in(server: Sandbox, credentials: Credentials, site: str)
         assert session.client.version == "3.25"
 
 
+def test_a_home_that_cannot_be_written_to_is_no_hindrance(
+    server: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Turns are taken in the folder for temporary files then."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with sign_in(server.url, "", TOKEN) as session:
+        assert session.client.projects.get()[0]
+
+
 def test_session_ends_even_after_an_error(server: Sandbox) -> None:
     """The server has signed the session out after an error within the block."""
     stack = ExitStack()
