@@ -15,7 +15,7 @@ from mds_tableau.errors import AppendedAlready, EmptyExtract, MayHaveArrived, Ro
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, PublishMode, step_name
 from mds_tableau.files import read_json, write_json
-from mds_tableau.published import last_published
+from mds_tableau.published import last_published_to
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,7 @@ def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str)
         RowsFell: It lost more of the rows that were published last than it may.
         AppendedAlready: It is to be appended, and its rows are those of the last publish.
     """
-    last = last_published(folder, made.extract)
-    if last is not None and last.get("target") != target:
-        last = None
+    last = last_published_to(folder, made.extract, target)
     if limits.mode == "append":
         if last is not None and last["fingerprint"] == made.fingerprint:
             raise AppendedAlready(

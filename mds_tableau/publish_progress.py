@@ -18,7 +18,7 @@ from mds_tableau import inputs
 def watching(*, is_silent: bool) -> Iterator[inputs.Progress]:
     """Give what is to be told of progress, for as long as there is any."""
     if is_silent:
-        yield _nobody
+        yield inputs.silent
     elif not sys.stderr.isatty():
         yield _Lines()
     else:
@@ -32,10 +32,6 @@ def watching(*, is_silent: bool) -> Iterator[inputs.Progress]:
             transient=True,
         ) as bars:
             yield _Bars(bars)
-
-
-def _nobody(what: str, done: int, total: int | None) -> None:
-    """Show nothing."""
 
 
 class _Lines:

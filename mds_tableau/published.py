@@ -49,6 +49,12 @@ def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
     return read_json(folder / f"{extract}.json")
 
 
+def last_published_to(folder: Path, extract: str, target: str) -> dict[str, Any] | None:
+    """Return what was published last of an extract if that went to a place, else None."""
+    last = last_published(folder, extract)
+    return last if last is not None and last.get("target") == target else None
+
+
 def rows_known(folders: Iterable[Path]) -> dict[tuple[str, int | None], int]:
     """Return how many rows were published from here, by LUID of the datasource and revision.
 
@@ -71,8 +77,8 @@ def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier 
         made: What is to be published now.
         target: The server and site that are published to now.
     """
-    last = last_published(folder, made.extract)
-    if last is None or last.get("target") != target or "columns" not in last:
+    last = last_published_to(folder, made.extract, target)
+    if last is None or "columns" not in last:
         return None
     columns = {name: str(of_type) for name, of_type in made.columns}
     return Earlier(last["id"], last["revision"], dict(last["columns"]) == columns)
@@ -88,8 +94,8 @@ def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str
         made: What takes its place.
         target: The server and site that are published to now.
     """
-    last = last_published(folder, made.extract)
-    if last is None or last.get("target") != target:
+    last = last_published_to(folder, made.extract, target)
+    if last is None:
         return []
     # what was published by an older version has no columns written down
     before = dict(last.get("columns") or ())
@@ -118,8 +124,8 @@ def still_serves(folder: Path, extract: str, *, target: str) -> str:
         extract: Name of the extract.
         target: The server and site that are published to now.
     """
-    last = last_published(folder, extract)
-    if last is None or last.get("target") != target:
+    last = last_published_to(folder, extract, target)
+    if last is None:
         return "nothing is known to have been published there"
     revision = f", revision {last['revision']}" if last.get("revision") else ""
     rows = "the rows" if last["rows"] is None else counted(last["rows"], "row")

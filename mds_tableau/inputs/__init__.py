@@ -12,6 +12,10 @@ Progress = Callable[[str, int, int | None], None]
 bytes for files and in rows for tables."""
 
 
+def silent(what: str, done: int, total: int | None) -> None:
+    """Tell nobody of progress."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Rows that are ready to be exported.

@@ -12,7 +12,15 @@ import duckdb
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError
-from mds_tableau.inputs import Loaded, Progress, duckdb_file, other_databases, postgres, sqlite
+from mds_tableau.inputs import (
+    Loaded,
+    Progress,
+    duckdb_file,
+    other_databases,
+    postgres,
+    silent,
+    sqlite,
+)
 from mds_tableau.inputs.database_url import file_of, is_url, scheme, shown
 from mds_tableau.inputs.tables import TableName
 
@@ -63,16 +71,12 @@ class DatabaseInput:
         )
 
 
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
-
-
 def load_database(
     connection: duckdb.DuckDBPyConnection,
     given: DatabaseInput,
     *,
     table: str,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Loaded:
     """Read a table or query into a table of DuckDB, every value as it is in the database.
 

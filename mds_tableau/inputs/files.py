@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.errors import InputError
-from mds_tableau.inputs import Loaded, Progress
+from mds_tableau.inputs import Loaded, Progress, silent
 from mds_tableau.inputs.csv_files import load_csv
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.excel_files import refuse_excel
@@ -53,16 +53,12 @@ class FileInput:
             )
 
 
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
-
-
 def load_files(
     connection: duckdb.DuckDBPyConnection,
     given: FileInput,
     *,
     table: str,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Loaded:
     """Load files into a table, or a view of the files where nothing has to be copied.
 

@@ -27,7 +27,7 @@ from mds_tableau.errors import (
 from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.jobs import is_publishing, wait_for_job
 from mds_tableau.tableau.keeping import About, KeptCredentials, embedded_credentials, put_right
-from mds_tableau.tableau.lookup import Held, find_datasource, held
+from mds_tableau.tableau.lookup import Held, find_datasource
 from mds_tableau.tableau.modes import Choice, Earlier, choose
 from mds_tableau.tableau.session import Project, Session
 from mds_tableau.tableau.uploads import Uploads
@@ -246,10 +246,6 @@ class Attempt:
         return now.publisher_id in {None, self._session.client.user_id}
 
     def _now(self) -> Held | None:
-        if self._before is not None:
-            now = held(self._session, self._before.id)
-            if now is not None and now.is_at(self._name, self._project):
-                return now
         return find_datasource(self._session, self._name, self._project, is_new=True)
 
     def _refuse_to_append_twice(self, error: MdsTableauError) -> None:

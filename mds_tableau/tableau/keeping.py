@@ -118,9 +118,7 @@ def _is_set(
     session: Session,
     item: TSC.DatasourceItem,
     wanted: Mapping[str, object],
-    update: Callable[[TSC.Server, TSC.DatasourceItem], object] = lambda c, i: c.datasources.update(
-        i
-    ),
+    update: Callable[[TSC.Server, TSC.DatasourceItem], object] = _update,
 ) -> bool:
     """Set something of a datasource; when that fails, tell what it was, and return False."""
     told = ", ".join(f"{name} {value!r}" for name, value in wanted.items())

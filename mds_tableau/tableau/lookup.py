@@ -106,13 +106,7 @@ def held(session: Session, datasource_id: str) -> Held | None:
             return Held(item, None)
         return Held(item, int(newest.revision_number or 0), newest.user_id)
 
-    found = session.ask("Looking at the datasource", ask)
-    if found is None:
-        # in place, as another thread may be writing down what it found
-        for key, value in list(session.known_datasources.items()):
-            if value == datasource_id:
-                session.known_datasources.pop(key, None)
-    return found
+    return session.ask("Looking at the datasource", ask)
 
 
 def newest_revision(client: TSC.Server, item: TSC.DatasourceItem) -> TSC.RevisionItem | None:

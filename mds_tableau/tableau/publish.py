@@ -102,7 +102,7 @@ def publish(
         )
         after = attempt.persist()
     item = after.item
-    if item.project_id != target.id or str(item.name).casefold() != datasource.casefold():
+    if not after.is_at(datasource, target):
         raise PublishError(
             f"{session.server} says that the datasource {item.id} it published is '{item.name}' in "
             f"the project {item.project_id}, not '{datasource}' in {target.id}. Look at it there."
