@@ -2,8 +2,8 @@
 
 Each way is a process of its own, from its start to its end, and all follow each other in each
 repetition, so that a busy machine slows all of them. Ours checks every value and compares the
-extract with the file; the others do neither. The last line is the ratios of the medians. No figure
-decides the exit code.
+extract with the file; the others do neither, and one of them is our own way without that. The last
+lines are the ratios of the medians. No figure decides the exit code.
 """
 
 import os
@@ -23,6 +23,8 @@ from mds_tableau.columns import quote_path
 ROWS: Final = 1_000_000
 REPETITIONS: Final = 3
 OURS: Final = "publish"
+FLOOR: Final = "unchecked"
+"""The same way with nothing checked: what the command could take at the least."""
 LEAST: Final = {"pandas, row by row": 10.0, "pandas and pantab": 1.5, "Arrow and pantab": 1.3}
 """How many times faster the command is meant to be than each other way."""
 
@@ -51,6 +53,7 @@ def _ways(source: Path, target: Path) -> dict[str, list[str]]:
         "pandas, row by row": "as_text",
         "pandas and pantab": "from_pandas",
         "Arrow and pantab": "from_arrow",
+        FLOOR: "unchecked",
     }
     return {
         OURS: [sys.executable, "-c", *ours],
@@ -101,6 +104,7 @@ def main() -> int:
         for way, least in LEAST.items()
     ]
     print("times faster than " + ", ".join(ratios))
+    print(f"of what it takes, {median(seconds[FLOOR]) / median(seconds[OURS]):.0%} is not checking")
     return 0
 
 

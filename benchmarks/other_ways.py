@@ -59,10 +59,57 @@ def from_arrow(source: str, target: str) -> None:
     pantab.frame_to_hyper(table, target, table="Extract", process_params={"log_config": ""})
 
 
+def unchecked(source: str, target: str) -> None:
+    """Take the way of the command, types guessed by DuckDB, with nothing checked or compared."""
+    import tempfile
+    from pathlib import Path
+
+    import duckdb
+    from tableauhyperapi import (
+        Connection,
+        CreateMode,
+        HyperProcess,
+        SqlType,
+        TableDefinition,
+        TableName,
+        Telemetry,
+        escape_string_literal,
+    )
+
+    types = {
+        "BIGINT": SqlType.big_int(),
+        "BOOLEAN": SqlType.bool(),
+        "DATE": SqlType.date(),
+        "DOUBLE": SqlType.double(),
+        "TIMESTAMP": SqlType.timestamp(),
+        "VARCHAR": SqlType.text(),
+    }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(Path(folder) / "input.duckdb") as connection,
+        HyperProcess(
+            Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
+        ) as process,
+        Connection(process.endpoint, target, CreateMode.CREATE_AND_REPLACE) as hyper,
+    ):
+        parquet = str(Path(folder) / "input.parquet")
+        connection.execute("CREATE TABLE input AS FROM read_csv(?)", [source]).fetchall()
+        described = connection.execute("DESCRIBE input").fetchall()
+        connection.execute(f"COPY input TO '{parquet}' (FORMAT parquet)").fetchall()
+        name = TableName("Extract", "Extract")
+        columns = [TableDefinition.Column(row[0], types[row[1]]) for row in described]
+        hyper.catalog.create_schema("Extract")
+        hyper.catalog.create_table(TableDefinition(name, columns))
+        hyper.execute_command(
+            f"COPY {name} FROM {escape_string_literal(parquet)} WITH (FORMAT parquet)"
+        )
+
+
 WAYS: Final[dict[str, Callable[[str, str], None]]] = {
     "as_text": as_text,
     "from_pandas": from_pandas,
     "from_arrow": from_arrow,
+    "unchecked": unchecked,
 }
 
 if __name__ == "__main__":
