@@ -13,6 +13,7 @@ import duckdb
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError
+from mds_tableau.inputs.increasing import Increasing, require_columns
 
 if TYPE_CHECKING:
     import pyarrow
@@ -66,10 +67,12 @@ def land(
     *,
     origin: str,
     counted: Callable[[int], None],
+    increasing: Increasing | None = None,
 ) -> int:
-    """Make the table of the batches and return its number of rows.
+    """Make the table of the batches and return the number of rows that arrived.
 
-    When anything fails, whatever the table was before is as it was.
+    When anything fails, whatever the table was before is as it was; but rows of an increasing table
+    are added to those that are there, and what has arrived of them stays, to be gone on with.
 
     Args:
         connection: Has no open transaction; the table is made in it.
@@ -78,9 +81,11 @@ def land(
         batches: The rows; not more than a few of them are held at a time.
         origin: What messages call the data.
         counted: Told how many rows have arrived.
+        increasing: What was asked for, when the rows come in the order of a column.
 
     Raises:
         InputError: A value would change; names row, column and value.
+        CannotContinueError: The columns are not those that are expected.
     """
     declared = ", ".join(f"{quote_identifier(c.name)} {c.duckdb_type}" for c in columns)
     selected = ", ".join(column.selected for column in columns)
@@ -88,7 +93,12 @@ def land(
     done = False
     connection.begin()
     try:
-        connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        if increasing is None:
+            connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        else:
+            types = [(column.name, column.duckdb_type) for column in columns]
+            require_columns(connection, types, increasing, origin=origin)
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         for arriving in _chunks(batches):
             # found by DuckDB as a variable: one that is registered stays until the transaction ends
             try:
@@ -98,6 +108,9 @@ def land(
                 connection.register(_BATCH, arriving)
                 raise first_misfit(connection, _BATCH, columns, rows, origin, error) from None
             rows += arriving.num_rows
+            if increasing is not None:
+                connection.commit()
+                connection.begin()
             counted(rows)
         connection.commit()
         done = True
