@@ -30,6 +30,10 @@ class MartConfigError(Terminal):
     """Names or `meta.tableau` in the dbt project are not valid; all are listed together."""
 
 
+class ScheduleError(Terminal):
+    """`schedules.yml`, or what assigns extracts to it, is not valid; all is listed together."""
+
+
 class InputError(Terminal):
     """What was given to be read cannot be read as it is; says where, and what to do."""
 

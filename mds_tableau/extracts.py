@@ -47,6 +47,7 @@ class Extract:
         tags: Tags of the datasource, beside those that it was given on the server.
         owner: Name of the user who owns the datasource; "" leaves it to the server.
         requires_owner: Whether that name was given for Tableau, so that it ought to be known there.
+        schedule: Name of its schedule; "" when its model names none, None for no schedule at all.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Extract:
     tags: tuple[str, ...] = ()
     owner: str = ""
     requires_owner: bool = False
+    schedule: str | None = ""
 
 
 def _text(value: object) -> str | None:
@@ -89,6 +91,12 @@ def _mode(value: object) -> str | None:
     return None if value in PUBLISH_MODES else f"one of {', '.join(PUBLISH_MODES)}"
 
 
+def _schedule(value: object) -> str | None:
+    if value is False or (isinstance(value, str) and value.strip()):
+        return None
+    return "the name of a schedule, such as daily, or false for none"
+
+
 def _texts(value: object) -> str | None:
     if isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value):
         return None
@@ -105,6 +113,7 @@ ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "mode": _mode,
     "allow_empty": _flag,
     "max_row_fall": _share,
+    "schedule": _schedule,
 }
 """The keys of `meta.tableau`, each with a check that says what is expected of a bad value."""
 
@@ -176,6 +185,7 @@ def _extract(mart: Mart, default_project: str) -> Extract:
         tags=tuple(given.get("tags", mart.tags)),
         owner=given.get("owner", mart.owner),
         requires_owner="owner" in given,
+        schedule=(given["schedule"] or None) if "schedule" in given else "",
         options={
             name: options
             for name, options in _column_options(mart)

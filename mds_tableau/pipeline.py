@@ -15,13 +15,19 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
 from mds_tableau.database_sources import database_sources
-from mds_tableau.defs.automation import automation
+from mds_tableau.defs.automation import (
+    Watched,
+    automation,
+    declared_schedules,
+    sensor_status,
+)
+from mds_tableau.defs.conditions import rebuilt_sensor, when_rebuilt
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
-from mds_tableau.defs.raw import raw_assets
+from mds_tableau.defs.raw import file_sources, raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
@@ -30,13 +36,12 @@ from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
 from mds_tableau.sessions import Session
 from mds_tableau.settings import Settings, load_settings
-from mds_tableau.sources import files
 
 
 def build_definitions(
     settings: Settings, *, executor: dg.ExecutorDefinition = dg.in_process_executor
 ) -> dg.Definitions:
-    """Return the whole pipeline: raw files, dbt project, extracts, schedule and sensor.
+    """Return the whole pipeline: raw files, dbt project, extracts, schedules and sensors.
 
     Args:
         settings: Where everything is and goes.
@@ -45,10 +50,12 @@ def build_definitions(
     Raises:
         ManifestError: The dbt project is missing or cannot be parsed, or nothing is selected.
         MartConfigError: Some `meta.tableau` or `meta.ingest` is not valid.
+        ScheduleError: `schedules.yml` is not, or an extract is on no schedule that there is.
     """
     settings.export()
     project = find_project(settings)
-    prepared = prepare(project, settings.mds_marts)
+    declared = declared_schedules(settings)
+    prepared = prepare(project, settings.mds_marts, declared.selections)
     manifest = prepared.manifest
     translator = FolderTranslator()
     folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
@@ -67,33 +74,35 @@ def build_definitions(
         database_sources(manifest), manifest, translator, runner.results, runner.warehouse
     )
     dbt_assets, dbt_check = dbt_definitions(runner, ingester)
-    raw = raw_assets(
-        manifest, translator, base=project.project_dir, cache=folders.data / "fingerprints.json"
+    cache = folders.data / "fingerprints.json"
+    raw = raw_assets(manifest, translator, base=project.project_dir, cache=cache)
+    exports = _assets(
+        extracts,
+        manifest,
+        translator,
+        gate_by_results(runner),
+        folders,
+        after=(RUN_RESULTS,),
+        compiled=runner.results.compiled,
+        session=lambda: prepared.session,
     )
-    job, schedule, sensor = automation(
+    automatic = automation(
         settings,
-        lambda: (f for s in manifest.sources() for f in files(s, base=project.project_dir)),
+        declared,
+        extracts,
+        exports,
+        selections=prepared.selections,
+        watched=Watched(
+            file_sources(manifest, translator), ingester.by_source, project.project_dir, cache
+        ),
     )
     reporter = Reporter(extracts, manifest, runner.results.load, folders)
     return dg.Definitions(
-        assets=[
-            *raw,
-            dbt_assets,
-            *_assets(
-                extracts,
-                manifest,
-                translator,
-                gate_by_results(runner),
-                folders,
-                after=(RUN_RESULTS,),
-                compiled=runner.results.compiled,
-                session=lambda: prepared.session,
-            ),
-        ],
+        assets=[*raw, dbt_assets, *exports],
         asset_checks=[dbt_check],
-        jobs=[job],
-        schedules=[schedule],
-        sensors=[sensor],
+        jobs=automatic.jobs,
+        schedules=automatic.schedules,
+        sensors=automatic.sensors,
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
         executor=reporting(executor, reporter),
@@ -110,8 +119,9 @@ def extract_definitions(
 ) -> dg.Definitions:
     """Return the right half of the pipeline, for a project that has its own `@dbt_assets`.
 
-    Merge it with `dagster.Definitions.merge`. A mart is exported when its asset is materialized,
-    unless the latest evaluation of one of its dbt checks of error severity failed.
+    Merge it with `dagster.Definitions.merge`. A mart is exported when its export is materialized,
+    which the sensor `marts_rebuilt` does whenever the mart was, unless the latest evaluation of one
+    of its dbt checks of error severity failed.
 
     Args:
         manifest: The manifest that `@dbt_assets` was given: content or path of `manifest.json`.
@@ -138,15 +148,21 @@ def extract_definitions(
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
     folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    exports = _assets(
+        _plan(read, select(read, settings.mds_marts), settings),
+        read,
+        translator,
+        gate_by_checks(read, translator),
+        folders,
+        session=lambda: Session(settings=duckdb_settings or {}),
+    )
     return dg.Definitions(
-        assets=_assets(
-            _plan(read, select(read, settings.mds_marts), settings),
-            read,
-            translator,
-            gate_by_checks(read, translator),
-            folders,
-            session=lambda: Session(settings=duckdb_settings or {}),
-        ),
+        assets=exports,
+        sensors=[
+            rebuilt_sensor(
+                exports, seconds=settings.mds_sensor_seconds, status=sensor_status(settings)
+            )
+        ],
         resources=_resources(settings, Path(duckdb_path)),
     )
 
@@ -178,7 +194,7 @@ def _assets(
         asset = spec(unique_id=mart.unique_id)
         upstream = Upstream(asset.key, tuple(asset.owners), after, partial(compiled, mart), session)
         assets += extract_assets(extract, upstream=upstream, gate=gate, folders=folders)
-    return assets
+    return when_rebuilt(assets, after=after)
 
 
 def _resources(settings: Settings, warehouse: Path, **config: str) -> Mapping[str, Any]:

@@ -42,6 +42,8 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 _EXPECTED: Final = {
+    "mds_automation": "on or off",
+    "mds_sensor_seconds": "a whole number of seconds from 1 to 86400",
     "mds_max_row_fall": "a number from 0 to 1, such as 0.5; 1 lets every fall through",
     "mds_verify": "exact or rows",
 }
@@ -118,8 +120,16 @@ class Settings(BaseSettings):
         le=1,
         description="Largest share of its rows that a datasource may lose in one publish.",
     )
-    mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
+    mds_timezone: str = Field(
+        "UTC", description="Time zone of schedules that name none, an IANA name."
+    )
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
+    mds_automation: bool = Field(
+        False, description="Whether schedules and sensors run from the start."
+    )
+    mds_sensor_seconds: int = Field(
+        60, ge=1, le=86400, description="Seconds between two looks of a sensor, at the least."
+    )
     mds_create_projects: bool = Field(
         False, description="Whether projects that are missing on the server are created."
     )

@@ -168,15 +168,26 @@ def _is_usable(certificate: Path, key: Path | None) -> bool:
     return True
 
 
-def _misc(settings: "Settings") -> list[str]:
+def is_time_zone(name: str) -> bool:
+    """Return whether there is an IANA time zone of a name.
+
+    >>> is_time_zone("Europe/London"), is_time_zone("London")
+    (True, False)
+    """
     try:
-        ZoneInfo(settings.mds_timezone)
+        ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [
-            f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
-            "Europe/London."
-        ]
-    return []
+        return False
+    return True
+
+
+def _misc(settings: "Settings") -> list[str]:
+    if is_time_zone(settings.mds_timezone):
+        return []
+    return [
+        f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
+        "Europe/London."
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -5,10 +5,13 @@ files and are none of this module's business.
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable
-from glob import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from mds_tableau.errors import SourceError
@@ -37,6 +40,22 @@ def patterns(source: Source) -> tuple[str, ...]:
     return (location,)
 
 
+_MAGIC: Final = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells a file from what it was before, without reading it.
+
+    Attributes:
+        size: In bytes.
+        changed: Time of change in nanoseconds.
+    """
+
+    size: int
+    changed: int
+
+
 def files(source: Source, *, base: Path) -> tuple[Path, ...]:
     """Return the files that a source reads now, sorted; none when nothing matches.
 
@@ -44,13 +63,92 @@ def files(source: Source, *, base: Path) -> tuple[Path, ...]:
         source: The source.
         base: Folder that relative paths start from: the dbt project's.
     """
-    found: set[Path] = set()
-    for pattern in patterns(source):
-        path = base / pattern
-        # a path that exists is that file, even if its name looks like a glob
-        matches = [path] if path.is_file() else map(Path, glob(str(path), recursive=True))  # noqa: PTH207
-        found.update(match for match in matches if match.is_file())
-    return tuple(sorted(found))
+    return tuple(sorted({path for pattern in _local(source) for path in _found(base / pattern)}))
+
+
+def file_states(source: Source, *, base: Path) -> dict[Path, FileState]:
+    """Return the files that a source reads now, and the state of each, sorted by path.
+
+    Each folder is listed once and each file looked at once, so that a large folder on a network
+    drive is no matter of minutes. A file that goes away meanwhile is not there.
+
+    Args:
+        source: The source.
+        base: Folder that relative paths start from: the dbt project's.
+
+    Raises:
+        OSError: A folder or file cannot be looked at; the folder that a pattern starts from is not
+            there.
+    """
+    found: dict[Path, FileState] = {}
+    for pattern in _local(source):
+        found.update(_matching(base / pattern))
+    return dict(sorted(found.items()))
+
+
+def _local(source: Source) -> Iterator[str]:
+    # what is read from a bucket or a web server is no file that could be looked at
+    yield from (pattern for pattern in patterns(source) if "://" not in pattern)
+
+
+def _found(path: Path) -> list[Path]:
+    try:
+        return [found for found, _ in _matching(path)]
+    except OSError:
+        return []
+
+
+def _matching(path: Path) -> Iterator[tuple[Path, FileState]]:
+    # a path that exists is that file, even if its name looks like a glob
+    exact = _state_of(path)
+    if exact is not None:
+        yield path, exact
+        return
+    parts = path.parts
+    magic = next((n for n, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+    yield from _matches(Path(*parts[:magic]), parts[magic:], is_start=True)
+
+
+def _matches(
+    folder: Path, parts: tuple[str, ...], *, is_start: bool = False
+) -> Iterator[tuple[Path, FileState]]:
+    """Yield what is below a folder by the rules of Python's glob, hidden names left out."""
+    first, rest = parts[0], parts[1:]
+    if first == "**":
+        yield from _matches(folder, rest or ("*",), is_start=is_start)
+        named, deeper = "*", parts
+    else:
+        named, deeper = first, rest
+    for entry in _entries(folder, is_start=is_start):
+        if not _is_named(entry.name, named):
+            continue
+        if deeper:
+            if entry.is_dir():
+                yield from _matches(Path(entry.path), deeper)
+        elif (state := _state_of(Path(entry.path))) is not None:
+            yield Path(entry.path), state
+
+
+def _entries(folder: Path, *, is_start: bool) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as listing:
+            return list(listing)
+    except (FileNotFoundError, NotADirectoryError):
+        if is_start:
+            raise
+        return []  # it went away between listing and looking
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    return (not name.startswith(".") or pattern.startswith(".")) and fnmatch(name, pattern)
+
+
+def _state_of(path: Path) -> FileState | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return FileState(status.st_size, status.st_mtime_ns) if S_ISREG(status.st_mode) else None
 
 
 def require_files(source: Source, *, base: Path) -> tuple[Path, ...]:

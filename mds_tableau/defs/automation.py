@@ -1,141 +1,118 @@
-"""The job, the schedule and the sensor that run the pipeline without anybody asking.
+"""Puts together what runs the pipeline without anybody asking: jobs, schedules and sensors.
 
-Both are stopped until they are switched on in the UI. What a run does belongs to the assets.
+Each is made in a module of its own. All of them are stopped until they are switched on in the UI,
+unless the settings say that they run from the start. What a run does belongs to the assets.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_string
 
-from mds_tableau.errors import SettingsError
+from mds_tableau.database_sources import DatabaseSource
+from mds_tableau.defs.conditions import rebuilt_sensor
+from mds_tableau.defs.database_sensor import database_sensor
+from mds_tableau.defs.file_sensor import file_sensor
+from mds_tableau.defs.schedules import cron_problem, schedules
+from mds_tableau.extracts import Extract
+from mds_tableau.manifest import Source
+from mds_tableau.schedules import DEFAULT, FILE, Declared, Schedule, plan_schedules, read_schedules
 from mds_tableau.settings import Settings
-
-FileStates = dict[str, list[int]]
-"""Size in bytes and time of change in nanoseconds of each file, by path."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a tick of the sensor concludes.
+class Automation:
+    """What is added to the definitions."""
+
+    jobs: Sequence[Any]
+    schedules: Sequence[dg.ScheduleDefinition]
+    sensors: Sequence[dg.SensorDefinition]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the sensors look at.
 
     Attributes:
-        settled: Files that are new or changed, and were the same on the tick before.
-        moving: Files that are new or changed, and were not.
-        gone: Files that were there and are not now.
-        done: The files as of the last run that was asked for, and this one.
+        files: Sources that are read from files, by the key of their assets.
+        databases: Sources that are read from databases, by the key of their assets.
+        base: Folder that relative locations of files start from.
+        cache: JSON file with what was seen of each file.
     """
 
-    settled: tuple[str, ...]
-    moving: tuple[str, ...]
-    gone: tuple[str, ...]
-    done: FileStates
+    files: Mapping[dg.AssetKey, Source]
+    databases: Mapping[dg.AssetKey, DatabaseSource]
+    base: Path
+    cache: Path
 
 
-def compare(now: FileStates, before: FileStates, done: FileStates) -> Seen:
-    """Compare the files now with those of the tick before and those of the last run.
-
-    >>> compare({"a": [1, 1]}, {}, {}).moving
-    ('a',)
-    >>> compare({"a": [1, 1]}, {"a": [1, 1]}, {}).settled
-    ('a',)
-    """
-    changed = [path for path in sorted(now) if done.get(path) != now[path]]
-    settled = tuple(path for path in changed if before.get(path) == now[path])
-    moving = tuple(path for path in changed if before.get(path) != now[path])
-    gone = tuple(sorted(done.keys() - now.keys()))
-    kept = {path: state for path, state in done.items() if path in now}
-    return Seen(settled, moving, gone, {**kept, **{path: now[path] for path in settled}})
+def declared_schedules(settings: Settings) -> Declared:
+    """Return what `schedules.yml` and the settings say of schedules."""
+    default = Schedule(DEFAULT, settings.mds_schedule, settings.mds_timezone)
+    return read_schedules(
+        settings.mds_dbt_project,
+        default,
+        is_default_set="mds_schedule" in settings.model_fields_set,
+    )
 
 
 def automation(
-    settings: Settings, raw_files: Callable[[], Iterable[Path]]
-) -> tuple[Any, dg.ScheduleDefinition, dg.SensorDefinition]:
-    """Return the job, the schedule and the sensor.
+    settings: Settings,
+    declared: Declared,
+    extracts: Sequence[Extract],
+    assets: Sequence[dg.AssetsDefinition],
+    *,
+    selections: Mapping[str, Any],
+    watched: Watched,
+) -> Automation:
+    """Return jobs, schedules and sensors.
 
     Args:
-        settings: Cron expression and time zone.
-        raw_files: Returns the raw files that there are now.
+        settings: How often sensors look, and whether all of it runs from the start.
+        declared: The schedules.
+        extracts: All extracts.
+        assets: Their assets.
+        selections: What each dbt selection of the schedules names, or why it names nothing.
+        watched: What the sensors look at.
+
+    Raises:
+        ScheduleError: The schedules are not valid.
     """
-    if not is_valid_cron_string(settings.mds_schedule):
-        raise SettingsError(
-            f"MDS_SCHEDULE is {settings.mds_schedule!r}; it must be a cron expression of five "
-            "fields, such as 30 6 * * * for half past six every day."
-        )
-    refresh_all = dg.define_asset_job(
-        "refresh_all",
-        selection=dg.AssetSelection.all(),
-        description="Builds every mart and publishes every extract.",
+    plan = plan_schedules(
+        declared,
+        extracts,
+        file=settings.mds_dbt_project / FILE,
+        selected=lambda selection: selections[selection],
+        cron_problem=cron_problem,
     )
-    refresh_daily = dg.ScheduleDefinition(
-        name="refresh_daily",
-        job=refresh_all,
-        cron_schedule=settings.mds_schedule,
-        execution_timezone=settings.mds_timezone,
-        description="Starts refresh_all every day, so that analysts find fresh data.",
-    )
-
-    @dg.sensor(
-        name="raw_files_changed",
-        job=refresh_all,
-        minimum_interval_seconds=60,
-        description=(
-            "Starts refresh_all when a raw file is new or changed and stayed the same between two "
-            "looks, so that a file that is still being written is left alone."
+    jobs, timed = schedules(plan, extracts, schedule_status(settings))
+    seconds, status = settings.mds_sensor_seconds, sensor_status(settings)
+    sensors: list[dg.SensorDefinition] = [
+        file_sensor(
+            watched.files, base=watched.base, cache=watched.cache, seconds=seconds, status=status
         ),
+        rebuilt_sensor(assets, seconds=seconds, status=status),
+    ]
+    if watched.databases:
+        sensors.append(database_sensor(watched.databases, seconds=seconds, status=status))
+    return Automation(jobs, timed, sensors)
+
+
+def schedule_status(settings: Settings) -> dg.DefaultScheduleStatus:
+    """Return whether schedules run before anybody has switched them on or off."""
+    return (
+        dg.DefaultScheduleStatus.RUNNING
+        if settings.mds_automation
+        else dg.DefaultScheduleStatus.STOPPED
     )
-    def raw_files_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        cursor = json.loads(context.cursor) if context.cursor else {"before": {}, "done": {}}
-        now = _states(raw_files())
-        seen = compare(now, cursor["before"], cursor["done"])
-        following = json.dumps({"before": now, "done": seen.done})
-        if seen.settled:
-            return dg.SensorResult(
-                run_requests=[
-                    dg.RunRequest(
-                        run_key=_digest({path: now[path] for path in seen.settled}),
-                        tags={"mds_tableau/changed": _listed(seen.settled)},
-                    )
-                ],
-                cursor=following,
-            )
-        return dg.SensorResult(skip_reason=_why_not(seen, len(now)), cursor=following)
-
-    return refresh_all, refresh_daily, raw_files_changed
 
 
-def _why_not(seen: Seen, files: int) -> dg.SkipReason:
-    if seen.moving:
-        return dg.SkipReason(
-            f"{_listed(seen.moving)} changed; waiting until the next look finds the same."
-        )
-    if not files:
-        return dg.SkipReason("There are no raw files.")
-    gone = f" {_listed(seen.gone)} is gone." if seen.gone else ""
-    return dg.SkipReason(f"None of {files} raw files is new or changed.{gone}")
-
-
-def _states(paths: Iterable[Path]) -> FileStates:
-    states: FileStates = {}
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # it went away between listing and looking
-        states[str(path)] = [status.st_size, status.st_mtime_ns]
-    return states
-
-
-def _digest(states: FileStates) -> str:
-    return hashlib.sha256(json.dumps(states, sort_keys=True).encode()).hexdigest()
-
-
-def _listed(paths: Iterable[str]) -> str:
-    names = [Path(path).name for path in paths]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
+    """Return whether sensors run before anybody has switched them on or off."""
+    return (
+        dg.DefaultSensorStatus.RUNNING
+        if settings.mds_automation
+        else dg.DefaultSensorStatus.STOPPED
+    )

@@ -83,6 +83,11 @@ class Ingester:
         """Unique id of each source by the key of its asset."""
         return {self._translated(source).key: source.unique_id for source in self.sources}
 
+    @property
+    def by_source(self) -> dict[dg.AssetKey, DatabaseSource]:
+        """The sources by the key of their assets."""
+        return {self._translated(source).key: source for source in self.sources}
+
     def run(
         self, context: dg.AssetExecutionContext, *, run: str, again: bool
     ) -> Generator[Any, None, list[NodeResult]]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,12 +83,15 @@ class Prepared:
         manifest: Its manifest, parsed when it was last changed.
         warehouse: The DuckDB file that its profile names.
         selected: Unique ids that the selection names.
+        selections: Unique ids that other selections name, by selection; a text says why one could
+            not be resolved.
     """
 
     project: DbtProject
     manifest: Manifest
     warehouse: Path
     selected: frozenset[str]
+    selections: Mapping[str, Collection[str] | str]
 
     @cached_property
     def session(self) -> Session:
@@ -103,12 +106,17 @@ class Prepared:
         return Session(credentials.config_options or {}, credentials.settings or {})
 
 
-def prepare(project: DbtProject, selection: str) -> Prepared:
+def prepare(project: DbtProject, selection: str, others: Sequence[str] = ()) -> Prepared:
     """Return what the project says, having dbt parse it and resolve the selection when it must.
 
     It must when there is no manifest, or when a file of the project, a setting that the project
     reads, the selection or dbt itself has changed since; the answers are kept beside the manifest,
     because asking dbt, even only for these, takes a second or two of each start.
+
+    Args:
+        project: The project.
+        selection: The dbt selection of what is exported, which must be a good one.
+        others: Selections that need not be.
 
     Raises:
         ManifestError: dbt cannot parse the project, and what it says; or the profile is not one of
@@ -119,7 +127,7 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
     kept = target / "mds_tableau.json"
     # a run's workers, a sensor and the web server may all load the definitions at once
     with FileLock(target / ".mds_tableau.lock"):
-        stamp = _stamp(project, selection)
+        stamp = {**_stamp(project, selection), "others": list(others)}
         known = read_json(kept) or {}
         if not project.manifest_path.is_file() or known.get("stamp") != stamp:
             _install(project)
@@ -127,6 +135,7 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
                 "stamp": stamp,
                 "warehouse": str((project.project_dir / _credentials(project).path).resolve()),
                 "selected": _listed(project, selection),
+                "others": {other: _listed_or_why_not(project, other) for other in others},
             }
             write_json(kept, known)
         return Prepared(
@@ -134,6 +143,7 @@ def prepare(project: DbtProject, selection: str) -> Prepared:
             manifest=Manifest.read(project.manifest_path),
             warehouse=Path(known["warehouse"]),
             selected=frozenset(known["selected"]),
+            selections=known["others"],
         )
 
 
@@ -156,6 +166,13 @@ def _listed(project: DbtProject, selection: str) -> list[str]:
     arguments = ["list", "--select", selection, "--resource-types", "model", "seed", "snapshot"]
     said = _run(project, [*arguments, "--output", "json", "--output-keys", "unique_id"])
     return sorted(json.loads(line)["unique_id"] for line in said if line.startswith('{"unique_id"'))
+
+
+def _listed_or_why_not(project: DbtProject, selection: str) -> list[str] | str:
+    try:
+        return _listed(project, selection)
+    except ManifestError as error:
+        return str(error)
 
 
 def _credentials(project: DbtProject) -> Any:

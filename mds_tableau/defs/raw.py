@@ -16,6 +16,14 @@ from mds_tableau.manifest import Manifest, Source
 from mds_tableau.sources import fingerprint, patterns, require_files
 
 
+def file_sources(manifest: Manifest, translator: DagsterDbtTranslator) -> dict[dg.AssetKey, Source]:
+    """Return the dbt sources that read files, by the key of their assets."""
+    return {
+        translator.get_asset_spec(manifest.content, source.unique_id, None).key: source
+        for source in manifest.sources()
+    }
+
+
 def raw_assets(
     manifest: Manifest, translator: DagsterDbtTranslator, *, base: Path, cache: Path
 ) -> list[dg.AssetsDefinition]:
@@ -27,10 +35,7 @@ def raw_assets(
         base: Folder that relative locations start from.
         cache: JSON file with what was seen of each file.
     """
-    sources = {
-        translator.get_asset_spec(manifest.content, source.unique_id, None).key: source
-        for source in manifest.sources()
-    }
+    sources = file_sources(manifest, translator)
     if not sources:
         return []
     specs = [_spec(manifest, translator, source) for source in sources.values()]
