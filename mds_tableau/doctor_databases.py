@@ -9,7 +9,6 @@ from mds_tableau.columns import counted
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.errors import ManifestError, MdsTableauError
 from mds_tableau.inputs.database_url import is_url, place, scrubbed, shown
-from mds_tableau.inputs.databases import tables_of
 from mds_tableau.settings import Settings, variable
 
 
@@ -36,6 +35,8 @@ def _databases(settings: Settings) -> Iterator[Finding]:
 
 
 def _connection(name: str, url: str) -> Finding:
+    from mds_tableau.inputs.databases import tables_of
+
     if not url:
         advice = "Set it, or write it into .env, to the URL of the database."
         return Finding("databases", "fail", f"{name} is not set", advice)

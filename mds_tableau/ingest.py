@@ -27,6 +27,8 @@ from mds_tableau.warehouse_tables import Column, Tables
 Mode = Literal["full", "increasing"]
 
 _BESIDE: Final = "__mds_arriving_"
+_MEMORY: Final = "1GB"
+"""What DuckDB may hold: more would only be what it keeps of pages that are written already."""
 _COMMENT: Final = "Read by mds_tableau from "
 
 
@@ -88,7 +90,7 @@ def ingest(
             "database, such as postgresql://user@host/database."
         )
     try:
-        with duckdb.connect(str(warehouse)) as connection:
+        with duckdb.connect(str(warehouse), config={"memory_limit": _MEMORY}) as connection:
             return _Ingest(connection, source, url, progress).run(again=again)
     except MdsTableauError as error:
         raise _told(error, source, url) from None

@@ -87,6 +87,13 @@ def test_from_the_databases_to_the_server(postgres: str, tmp_path: Path) -> None
         assert "'sales' (models/marts/sales.sql) is held back" in refused
         assert "dbt source 'raw.orders'" in refused
 
+        # who builds the model alone has it of what is there, and is told
+        alone = execute(definitions, "sales", instance)
+        assert failures(alone) == {}
+        logged = [entry.user_message for entry in instance.all_logs(alone.run_id)]
+        [warning] = [text for text in logged if "is as of the time before" in text]
+        assert "source 'raw.orders' is not read in this run, and could not be read" in warning
+
         run_sql(shop, "UPDATE orders SET net = 6.5 WHERE order_id = 6")
         mended = execute(definitions, "*tableau/sales", instance)
         assert failures(mended) == {}
