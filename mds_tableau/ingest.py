@@ -7,24 +7,28 @@ transaction, so that dbt never finds half of them.
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import duckdb
 
-from mds_tableau.columns import counted, quote_identifier, quote_text
+from mds_tableau.columns import counted, quote_identifier
 from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.errors import InputError, MdsTableauError
-from mds_tableau.figures import hash_of
+from mds_tableau.figures import ENGINE
 from mds_tableau.inputs import Progress, silent
 from mds_tableau.inputs.database_url import is_url, place, scrubbed, shown
 from mds_tableau.inputs.databases import DatabaseInput, load_database
 from mds_tableau.inputs.increasing import CannotContinueError, Increasing, Watermark
+from mds_tableau.warehouse_tables import Column, Tables
 
 Mode = Literal["full", "increasing"]
 
-_BESIDE: Final = "__mds_arriving"
+_BESIDE: Final = "__mds_arriving_"
+_MEMORY: Final = "1GB"
+"""What DuckDB may hold: more would only be what it keeps of pages that are written already."""
 _COMMENT: Final = "Read by mds_tableau from "
 
 
@@ -39,7 +43,7 @@ class Ingested:
         seconds: How long it took.
         columns: Name and type of each column.
         high: Largest value of the increasing column, as text; "" for none.
-        version: Differs when the content may.
+        version: Differs when the rows or columns do, however they were read.
         notes: What was decided on the way, a sentence each.
     """
 
@@ -86,7 +90,7 @@ def ingest(
             "database, such as postgresql://user@host/database."
         )
     try:
-        with duckdb.connect(str(warehouse)) as connection:
+        with duckdb.connect(str(warehouse), config={"memory_limit": _MEMORY}) as connection:
             return _Ingest(connection, source, url, progress).run(again=again)
     except MdsTableauError as error:
         raise _told(error, source, url) from None
@@ -120,10 +124,10 @@ class _Ingest:
         url: str,
         progress: Progress,
     ) -> None:
-        self._connection = connection
+        self._tables = Tables(connection)
         self._source = source
         self._url = url
-        self._table = quote_identifier(source.identifier)
+        self._table = source.identifier
         self._arrived = 0
         self._notes: list[str] = []
         self._watermark = Watermark()
@@ -133,27 +137,24 @@ class _Ingest:
         """Read what is to be read."""
         started = time.monotonic()
         self._enter_schema()
-        if not self._source.increasing:
-            mode, high = self._whole(), ""
-        else:
-            mode = self._newer_or_all(again=again)
-            high = self._largest(self._table)
-        columns = self._columns(self._table)
-        rows = self._count(self._table)
+        mode = self._newer_or_all(again=again) if self._source.increasing else self._whole()
+        columns = tuple((c.name, c.type) for c in self._tables.columns(self._table))
+        rows = self._tables.count(self._table)
+        increasing = self._source.increasing
         return Ingested(
             mode=mode,
             rows_read=self._arrived,
             rows=rows,
             seconds=time.monotonic() - started,
             columns=columns,
-            high=high,
-            version=self._version(columns, rows, high),
+            high=self._tables.largest(self._table, increasing) if increasing else "",
+            version=_digest(repr(columns), str(rows), str(self._content()), ENGINE),
             notes=tuple(self._notes),
         )
 
     def _enter_schema(self) -> None:
-        connection, source = self._connection, self._source
-        here = str(self._value("SELECT current_database()"))
+        connection, source = self._tables.connection, self._source
+        here = str(self._tables.value("SELECT current_database()"))
         if source.database.casefold() != here.casefold():
             raise InputError(
                 f"the source is in the database '{source.database}', and the warehouse is "
@@ -163,35 +164,38 @@ class _Ingest:
         schema = f"{quote_identifier(here)}.{quote_identifier(source.schema)}"
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         connection.execute(f"USE {schema}")
-        kind = self._kind()
+        kind = self._tables.kind(self._table)
         if kind not in {"", "BASE TABLE"}:
             raise InputError(
-                f"{schema}.{self._table} of the warehouse is a {kind}, which is not replaced. Drop "
-                "it, or give the source another schema or identifier."
+                f"{schema}.{quote_identifier(self._table)} of the warehouse is a {kind}, which is "
+                "not replaced. Drop it, or give the source another schema or identifier."
             )
 
     def _whole(self) -> Mode:
+        self._forget()
         beside = self._beside("")
         try:
             self._load(beside, None)
-            self._put_in_place(quote_identifier(beside))
+            self._put_in_place(beside)
         finally:
-            self._drop(beside)
+            self._tables.drop(beside)
         return "full"
 
     def _newer_or_all(self, *, again: bool) -> Mode:
-        before = self._largest(self._table) if self._is_of_this_source() else ""
-        reason = ""
+        before, reason = "", ""
         if again:
+            self._forget()
             reason = "it was asked for"
-        elif before:
+        elif self._content() is not None:
+            before = self._tables.largest(self._table, self._source.increasing)
+        if before:
             try:
                 self._add(before)
             except CannotContinueError as error:
                 reason = str(error)
             else:
                 return "increasing"
-        elif self._kind():
+        elif self._tables.kind(self._table) and not reason:
             reason = "the table in the warehouse is empty or was not read from there"
         if reason:
             self._notes.append(f"All rows are read, because {reason}.")
@@ -204,71 +208,70 @@ class _Ingest:
 
     def _add(self, before: str) -> None:
         """Read the rows from a value on, and put them in the place of those from there on."""
+        tables, table = self._tables, self._table
         beside = self._beside(before)
-        self._read_on(beside, self._columns(self._table), before)
-        quoted, column = quote_identifier(beside), self._column(self._table)
-        connection = self._connection
-        connection.begin()
-        done = False
-        try:
-            connection.execute(
-                f"DELETE FROM {self._table} WHERE {column} >= CAST({quote_text(before)} AS "  # noqa: S608
-                f"{self._type_of(self._table)})"
-            )
-            connection.execute(f"INSERT INTO {self._table} FROM {quoted}")
-            connection.execute(f"DROP TABLE {quoted}")
-            self._require_rows(self._count(self._table), "with those that were read before")
-            connection.commit()
-            done = True
-        finally:
-            if not done:
-                connection.rollback()
+        self._forget(but=beside)
+        column = tables.column(table, self._source.increasing)
+        content = self._content()
+        assert column is not None  # noqa: S101  it has a largest value
+        assert content is not None  # noqa: S101  what was read from elsewhere is not added to
+        self._read_on(beside, tables.columns(table), before, column.type)
+        with tables.at_once():
+            replaced = column.at_least(before)
+            content += tables.row_hash(beside) - tables.row_hash(table, replaced)
+            tables.delete(table, replaced)
+            tables.append(beside, table)
+            self._require_rows(tables.count(table), "with those that were read before")
+            tables.say(table, self._comment(content))
 
     def _all_in_order(self) -> None:
         beside = self._beside("")
-        quoted = quote_identifier(beside)
-        kept = self._kind(beside) != ""
-        self._read_on(beside, self._columns(quoted) if kept else (), "")
+        self._forget(but=beside)
+        kept = self._tables.columns(beside) if self._tables.kind(beside) else ()
+        self._read_on(beside, kept, "", "")
         if kept:
             try:
-                self._require_rows(self._count(quoted), "with those of the broken run")
+                self._require_rows(self._tables.count(beside), "with those of the broken run")
             except CannotContinueError:
-                self._drop(beside)
+                self._tables.drop(beside)
                 raise
-        self._put_in_place(quoted)
+        self._put_in_place(beside)
 
-    def _read_on(self, beside: str, expected: tuple[tuple[str, str], ...], before: str) -> None:
+    def _read_on(self, beside: str, expected: Sequence[Column], before: str, of_type: str) -> None:
         """Read into a table beside, going on where an earlier time stopped.
 
         Raises:
             CannotContinueError: What is there cannot be gone on with; the table beside is gone.
         """
-        quoted = quote_identifier(beside)
-        start, of_type = before, self._type_of(self._table) if before else ""
-        if self._kind(beside) and (kept := self._largest(quoted)):
+        tables, increasing, start = self._tables, self._source.increasing, before
+        column = tables.column(beside, increasing) if tables.kind(beside) else None
+        if column is not None and (kept := tables.largest(beside, increasing)):
             # those of the largest value may not have arrived together
-            column, of_type = self._column(quoted), self._type_of(quoted)
-            self._connection.execute(
-                f"DELETE FROM {quoted} WHERE {column} >= CAST({quote_text(kept)} AS {of_type})"  # noqa: S608
-            )
+            tables.delete(beside, column.at_least(kept))
+            rows = counted(tables.count(beside), "row")
             self._notes.append(
-                f"Goes on at {self._source.increasing} {kept}, where the last run broke off, with "
-                f"{counted(self._count(quoted), 'row')} kept."
+                f"Goes on at {increasing} {kept}, where the last run broke off, with {rows} kept."
             )
-            start = kept
-        increasing = Increasing(
-            self._source.increasing,
+            start, of_type = kept, column.type
+        wanted = Increasing(
+            increasing,
             start,
-            expected,
+            [(column.name, column.type) for column in expected],
             lambda seen: self._check(seen, start, of_type),
         )
         try:
-            self._load(beside, increasing)
+            self._load(beside, wanted)
         except CannotContinueError:
-            self._drop(beside)
+            tables.drop(beside)
             raise
 
     def _check(self, seen: Watermark, start: str, of_type: str) -> None:
+        """Look at the table in the moment that its rows are read from.
+
+        Raises:
+            InputError: Rows have no value in the increasing column.
+            CannotContinueError: It has not come as far as what was read before.
+        """
         column = self._source.increasing
         if seen.nulls:
             raise InputError(
@@ -277,7 +280,10 @@ class _Ingest:
                 "a value, or leave 'increasing' out: then all rows are read each time."
             )
         self._watermark = seen
-        if start and (seen.high is None or self._is_below(seen.high, start, of_type)):
+        if not start:
+            return
+        below = f"SELECT coalesce(TRY_CAST(? AS {of_type}) < CAST(? AS {of_type}), true)"
+        if seen.high is None or self._tables.value(below, seen.high, start):
             now = f"is {seen.high}" if seen.high is not None else "is none, as it has no rows"
             raise CannotContinueError(
                 f"the largest '{column}' of the table {now}, and {start} was read before"
@@ -303,37 +309,25 @@ class _Ingest:
 
         source = self._source
         given = DatabaseInput(self._url, source.table, source.query, source.types, increasing)
-        loaded = load_database(self._connection, given, table=beside, progress=progress)
+        loaded = load_database(self._tables.connection, given, table=beside, progress=progress)
         self._notes += loaded.notes
 
     def _put_in_place(self, beside: str) -> None:
-        connection = self._connection
-        connection.begin()
-        done = False
-        try:
-            connection.execute(f"DROP TABLE IF EXISTS {self._table}")
-            connection.execute(f"ALTER TABLE {beside} RENAME TO {self._table}")
-            comment = quote_text(_COMMENT + self._identity())
-            connection.execute(f"COMMENT ON TABLE {self._table} IS {comment}")
-            connection.commit()
-            done = True
-        finally:
-            if not done:
-                connection.rollback()
+        comment = self._comment(self._tables.row_hash(beside))
+        with self._tables.at_once():
+            self._tables.replace(beside, self._table)
+            self._tables.say(self._table, comment)
 
     def _beside(self, before: str) -> str:
-        """Return the name of the table beside for what follows a value; drop those for others."""
-        prefix = self._source.identifier + _BESIDE
-        name = f"{prefix}_{_digest(self._identity(), self._source.increasing, before)}"
-        rows = self._connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_catalog = "
-            "current_database() AND table_schema = current_schema() "
-            "AND starts_with(table_name, ?) AND table_name <> ?",
-            [prefix, name],
-        ).fetchall()
-        for (other,) in rows:
-            self._drop(other)
-        return name
+        """Return the name of the table in which rows from a value on arrive."""
+        digest = _digest(self._identity(), self._source.increasing, before)
+        return f"{self._source.identifier}{_BESIDE}{digest}"
+
+    def _forget(self, but: str = "") -> None:
+        """Drop what broken runs have left of rows that nobody waits for any more."""
+        for name in self._tables.beginning_with(self._source.identifier + _BESIDE):
+            if name != but:
+                self._tables.drop(name)
 
     def _identity(self) -> str:
         """Return what the rows are of, told by nothing that is secret."""
@@ -341,70 +335,17 @@ class _Ingest:
         types = sorted(source.types.items())
         return _digest(place(self._url), source.table, source.query, repr(types))
 
-    def _is_of_this_source(self) -> bool:
-        comment = self._value(
-            "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND "
-            "schema_name = current_schema() AND lower(table_name) = lower(?)",
-            self._source.identifier,
-        )
-        return comment == _COMMENT + self._identity()
+    def _comment(self, content: int) -> str:
+        return f"{_COMMENT}{self._identity()}, {ENGINE}, content {content}"
 
-    def _version(self, columns: tuple[tuple[str, str], ...], rows: int, high: str) -> str:
-        if self._source.increasing:
-            return _digest(repr(columns), str(rows), high)
-        names = ", ".join(quote_identifier(name) for name, _ in columns)
-        hashed = self._value(f"SELECT {hash_of(names)} FROM {self._table}")  # noqa: S608
-        return _digest(repr(columns), str(rows), str(hashed))
-
-    def _kind(self, name: str = "") -> str:
-        """Return whether something of that name is a table or a view; "" for nothing."""
-        kind = self._value(
-            "SELECT table_type FROM information_schema.tables WHERE table_catalog = "
-            "current_database() AND table_schema = current_schema() AND "
-            "lower(table_name) = lower(?)",
-            name or self._source.identifier,
-        )
-        return str(kind or "")
-
-    def _columns(self, quoted: str) -> tuple[tuple[str, str], ...]:
-        rows = self._connection.execute(f"DESCRIBE {quoted}").fetchall()
-        return tuple((str(row[0]), str(row[1])) for row in rows)
-
-    def _increasing(self, quoted: str) -> tuple[str, str] | None:
-        wanted = self._source.increasing
-        columns = self._columns(quoted)
-        same = [column for column in columns if column[0].lower() == wanted.lower()]
-        return next((c for c in same if c[0] == wanted), same[0] if same else None)
-
-    def _column(self, quoted: str) -> str:
-        found = self._increasing(quoted)
-        return quote_identifier(found[0] if found else self._source.increasing)
-
-    def _type_of(self, quoted: str) -> str:
-        found = self._increasing(quoted)
-        return found[1] if found else "VARCHAR"
-
-    def _largest(self, quoted: str) -> str:
-        """Return the largest value of the increasing column, as text; "" for none."""
-        if self._increasing(quoted) is None:
-            return ""
-        column = self._column(quoted)
-        largest = self._value(f"SELECT CAST(max({column}) AS VARCHAR) FROM {quoted}")  # noqa: S608
-        return str(largest) if largest is not None else ""
-
-    def _is_below(self, high: str, start: str, of_type: str) -> bool:
-        sql = f"SELECT coalesce(TRY_CAST(? AS {of_type}) < CAST(? AS {of_type}), true)"
-        return bool(self._value(sql, high, start))
-
-    def _count(self, quoted: str) -> int:
-        return int(str(self._value(f"SELECT count(*) FROM {quoted}")))  # noqa: S608
-
-    def _drop(self, name: str) -> None:
-        self._connection.execute(f"DROP TABLE IF EXISTS {quote_identifier(name)}")
-
-    def _value(self, sql: str, *values: str) -> object:
-        row = self._connection.execute(sql, list(values)).fetchone()
-        return row[0] if row else None
+    def _content(self) -> int | None:
+        """Return the hash of all rows of the table, if they were read from this source."""
+        comment = self._tables.comment(self._table)
+        if not comment.startswith(f"{_COMMENT}{self._identity()}, "):
+            return None
+        if not comment.startswith(self._comment(0)[:-1]):
+            return self._tables.row_hash(self._table)  # another version of DuckDB has hashed them
+        return int(comment.rpartition(" ")[2])
 
 
 def _digest(*texts: str) -> str:

@@ -102,11 +102,7 @@ class ResultStore:
         self, unique_ids: Iterable[str], *, because: Sequence[NodeResult], run: str
     ) -> None:
         """Mark nodes as not built, because sources that they may read could not be read."""
-        reasons = " ".join(
-            f"The dbt source '{source.unique_id.split('.', 2)[-1]}' could not be read: "
-            f"{source.reason}"
-            for source in because
-        )
+        reasons = " ".join(source.reason for source in because)
         self._add([NodeResult(key, "skipped", reasons, None, 0.0, run) for key in unique_ids])
 
     def _add(self, results: Sequence[NodeResult]) -> None:

@@ -98,6 +98,9 @@ def land(
         else:
             types = [(column.name, column.duckdb_type) for column in columns]
             require_columns(connection, types, increasing, origin=origin)
+            if increasing.start:
+                # rows are counted from there
+                origin += f", from {increasing.column} {increasing.start} on"
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         for arriving in _chunks(batches):
             # found by DuckDB as a variable: one that is registered stays until the transaction ends
