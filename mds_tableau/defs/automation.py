@@ -89,12 +89,11 @@ def automation(
     )
     jobs, timed = schedules(plan, extracts, schedule_status(settings))
     seconds, status = settings.mds_sensor_seconds, sensor_status(settings)
-    sensors: list[dg.SensorDefinition] = [
-        file_sensor(
-            watched.files, base=watched.base, cache=watched.cache, seconds=seconds, status=status
-        ),
-        rebuilt_sensor(assets, seconds=seconds, status=status),
-    ]
+    sensors: list[dg.SensorDefinition] = [rebuilt_sensor(assets, seconds=seconds, status=status)]
+    if watched.files:
+        base, cache = watched.base, watched.cache
+        files = file_sensor(watched.files, base=base, cache=cache, seconds=seconds, status=status)
+        sensors.append(files)
     if watched.databases:
         sensors.append(database_sensor(watched.databases, seconds=seconds, status=status))
     return Automation(jobs, timed, sensors)
