@@ -181,6 +181,28 @@ def test_a_model_says_how_many_rows_it_may_lose(value: float) -> None:
     assert (extract.max_row_fall, extract.allow_empty) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("meta", "schedule"),
+    [({}, ""), ({"schedule": "month"}, "month"), ({"schedule": False}, None), (None, "")],
+)
+def test_a_model_names_its_schedule_or_none(
+    meta: dict[str, object] | None, schedule: str | None
+) -> None:
+    """Nothing leaves it to `schedules.yml`; false is no schedule at all."""
+    [extract] = plan(model("sales", meta))
+    assert extract.schedule == schedule
+
+
+@pytest.mark.parametrize("value", [True, "", "  ", 7, ["daily"], None])
+def test_a_schedule_is_a_name_or_false(value: object) -> None:
+    """Anything else is told with what is expected."""
+    [line] = problems(model("sales", {"schedule": value}))
+    assert line == (
+        f"meta.tableau.schedule of 'sales' (models/marts/sales.sql) is {value!r}. It must be the "
+        "name of a schedule, such as daily, or false for none."
+    )
+
+
 def test_tags_and_owner_of_dbt_go_to_the_datasource() -> None:
     """The model's tags and owner are the datasource's, unless its meta has others or none."""
     owned = {"meta": {"owner": "ada"}}

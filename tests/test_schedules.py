@@ -1,5 +1,6 @@
 """What `schedules.yml` may say, and which extract ends up on which schedule."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -203,3 +204,12 @@ def test_a_cron_expression_that_happens_is_accepted(cron: str) -> None:
 def test_a_cron_expression_that_never_happens_is_refused(cron: str) -> None:
     """Of another form, with seconds, or of a day that its months have not."""
     assert cron_problem(cron, "UTC")
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    """What the page on automation shows can be copied."""
+    page = Path(__file__).parents[1] / "docs" / "automation.md"
+    [example] = re.findall(r"```yaml\n(schedules:\n.*?)```", page.read_text("utf-8"), re.DOTALL)
+    extracts = [extract("a"), extract("b"), extract("c", "month")]
+    found = plan(tmp_path, example, *extracts, selections={"tag:us": ["model.p.b"]})
+    assert found == {"daily": ["a"], "weekdays": ["b"], "month": ["c"]}

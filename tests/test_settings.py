@@ -482,3 +482,15 @@ def test_the_example_file_has_every_setting_and_no_other() -> None:
     written = re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=", example.read_text(), re.MULTILINE)
     settings = sorted(name.upper() for name in Settings.model_fields)
     assert sorted(name for name in written if name not in TOOLS) == settings
+
+
+def test_automation_is_off_and_looks_each_minute_unless_told_otherwise() -> None:
+    """Words of a switch are understood; what is none is told with what is allowed."""
+    assert (load().mds_automation, load().mds_sensor_seconds) == (False, 60)
+    found = load(MDS_AUTOMATION="on", MDS_SENSOR_SECONDS="5")
+    assert (found.mds_automation, found.mds_sensor_seconds) == (True, 5)
+    assert not load(MDS_AUTOMATION="off").mds_automation
+    assert problems(MDS_AUTOMATION="maybe", MDS_SENSOR_SECONDS="0") == [
+        "MDS_AUTOMATION is 'maybe'; it must be on or off.",
+        "MDS_SENSOR_SECONDS is '0'; it must be a whole number of seconds from 1 to 86400.",
+    ]

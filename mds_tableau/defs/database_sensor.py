@@ -60,12 +60,15 @@ def database_sensor(
     def databases_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory = Memory.load(context.cursor)
         verdict = judge(_looks(watched), memory, settles=False)
+        by_reason: dict[str, list[str]] = {}
+        for one, why in verdict.blind.items():
+            by_reason.setdefault(why, []).append(name[one])
         lines = [
-            f"Cannot tell whether {name[one]} has changed: {why}"
-            for one, why in verdict.blind.items()
+            f"Cannot tell whether {listed(names)} changed: {why}"
+            for why, names in by_reason.items()
         ]
-        changed = listed([name[one] for one in verdict.settled])
         if verdict.settled and goes_on(context):
+            changed = listed([name[one] for one in verdict.settled])
             lines.append(f"{changed} changed; waiting for the run that was started before.")
             waiting = Memory(verdict.known, memory.runs)
             return dg.SensorResult(skip_reason=" ".join(lines), cursor=waiting.dump())

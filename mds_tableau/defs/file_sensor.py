@@ -116,16 +116,19 @@ def _told(
 ) -> list[str]:
     """Return what there is to say of the sources that no run is started for."""
     name = {unique_id: source.name for unique_id, (_, source) in by_id.items()}
+    by_reason: dict[str, list[str]] = {}
+    for one, why in verdict.blind.items():
+        by_reason.setdefault(why, []).append(name[one])
     lines = [
-        f"Cannot look at the files of {name[one]}: {why}. Nothing is started for it, and what was "
-        "seen before still counts; see that the drive is there and may be read."
-        for one, why in verdict.blind.items()
+        f"Cannot look at the files of {listed(names)}: {why}. Nothing is started for this, and "
+        "what was seen before still counts; see that the drive is there and may be read."
+        for why, names in by_reason.items()
     ]
-    lines += [
-        f"{name[one]} has no file any more. Nothing is started for it; if its files are on a "
-        "network drive, see that it is there."
-        for one in verdict.gone
-    ]
+    if verdict.gone:
+        lines.append(
+            f"There is no file any more of {listed([name[one] for one in verdict.gone])}. Nothing "
+            "is started for this; if files are on a network drive, see that it is there."
+        )
     patient = {one: n for one, n in verdict.moving.items() if (n - 1) * seconds < _TOLD_AFTER}
     if patient:
         lines.append(

@@ -138,7 +138,7 @@ def test_database_that_is_away_is_told_and_does_not_stop_the_other(
     url = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/shop"
     monkeypatch.setenv("SHOP_DATABASE_URL", url)
     said = ticks.skipped()
-    assert said.startswith("Cannot tell whether raw.orders has changed: ")
+    assert said.startswith("Cannot tell whether raw.orders changed: ")
     assert "127.0.0.1" in said
     ticks.do(ticks.crm, "INSERT INTO customers VALUES (2, 'Bo')")
     assert "tableau/people" in ticks.run()
@@ -154,9 +154,9 @@ def test_what_cannot_be_asked_is_told_for_each_source(
     monkeypatch.delenv("SHOP_DATABASE_URL")
     ticks.do(ticks.crm, "DROP TABLE customers")
     said = ticks.skipped()
-    assert "raw.orders has changed: SHOP_DATABASE_URL is not set. Set it to the" in said
-    assert "raw.customers has changed: " in said
-    assert "customers" in said.partition("raw.customers has changed: ")[2]
+    assert "raw.orders changed: SHOP_DATABASE_URL is not set. Set it to the" in said
+    assert "raw.customers changed: " in said
+    assert "customers" in said.partition("raw.customers changed: ")[2]
 
 
 def test_another_table_or_database_is_a_change(

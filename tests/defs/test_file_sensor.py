@@ -243,8 +243,8 @@ def test_empty_mount_starts_nothing_and_nothing_again_when_it_is_back(ticks: Tic
     ticks.raw.mkdir()
     for _ in range(3):
         assert ticks.skipped() == (
-            "raw.products has no file any more. Nothing is started for it; if its files are on a "
-            "network drive, see that it is there."
+            "There is no file any more of raw.products. Nothing is started for this; if files are "
+            "on a network drive, see that it is there."
         )
     ticks.raw.rmdir()
     away.rename(ticks.raw)
@@ -334,3 +334,17 @@ def test_while_its_run_goes_on_no_other_is_started(ticks: Ticks) -> None:
         )
     ticks.instance.report_run_failed(run)
     assert len(ticks.runs()) == 1
+
+
+def test_drive_of_many_sources_is_told_once(ticks: Ticks) -> None:
+    """What several sources have in common is one sentence, which names the first of them."""
+    ticks.pattern = {
+        dg.AssetKey(["raw", name]): f"away/{name}*.csv"
+        for name in ("campaigns", "coupons", "demographics", "products")
+    }
+    ticks.restart()
+    said = ticks.skipped()
+    assert said.startswith(
+        "Cannot look at the files of raw.campaigns, raw.coupons, raw.demographics and 1 more: No "
+    )
+    assert said.count("Cannot look") == 1
