@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from mds_tableau.parquet import (
     ParquetVersion,
     Part,
     footer_bytes,
+    newest_version,
     next_version,
     read_version,
     versions,
@@ -82,7 +83,11 @@ class MartExport:
 
 
 def export_mart(
-    connection: duckdb.DuckDBPyConnection, mart: MartExport, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    mart: MartExport,
+    folder: Path,
+    *,
+    may_reuse: bool = False,
 ) -> ParquetVersion:
     """Write the mart as a new version under `folder` and return it.
 
@@ -93,6 +98,8 @@ def export_mart(
         connection: Reads the mart; nothing is written through it but the Parquet files.
         mart: The mart.
         folder: Where the versions of this mart are.
+        may_reuse: Whether the newest version is returned, and nothing written, when the mart holds
+            what it held then and the parts are what they were.
 
     Raises:
         UnsupportedColumn: A column has a type or a name that an extract cannot hold.
@@ -109,9 +116,19 @@ def export_mart(
             # in one transaction now() stays the same, also in a view that is computed three times
             connection.begin()
             plans = plan_mart(connection, mart)
-            beside.mkdir(parents=True)
             warnings = _checked(connection, mart, plans)
-            parts, figures = _write(connection, mart, plans, beside)
+            select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
+            columns = [(plan.name, plan.hyper_type) for plan in plans]
+            figures = measure(connection, f"({select})", columns)
+            if may_reuse and (same := _newest(folder, _fingerprint(plans, figures))) is not None:
+                return replace(
+                    same,
+                    seconds=round(time.perf_counter() - started, 3),
+                    warnings=tuple(warnings),
+                    is_reused=True,
+                )
+            beside.mkdir(parents=True)
+            parts = _write(connection, mart, select, plans, figures, beside)
             seconds = time.perf_counter() - started
             preview = _preview(connection, mart.relation, plans)
             _write_manifest(beside, mart, plans, parts, figures, seconds, preview, warnings)
@@ -186,12 +203,12 @@ def _checked(
 def _write(
     connection: duckdb.DuckDBPyConnection,
     mart: MartExport,
+    select: str,
     plans: Sequence[ColumnPlan],
+    wanted: Figures,
     folder: Path,
-) -> tuple[tuple[Part, ...], Figures]:
-    select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
+) -> tuple[Part, ...]:
     columns = [(plan.name, plan.hyper_type) for plan in plans]
-    wanted = measure(connection, f"({select})", columns)
     names = sum(len(plan.name.encode()) + _CHUNK_BYTES for plan in plans)
     groups = max(1, _FOOTER_BUDGET // names)
     stats = _copy(connection, select, folder, groups)
@@ -216,7 +233,7 @@ def _write(
             "it. A view that is other each time it is read, for example by random(), has to be "
             "materialized as a table; else the disk or DuckDB is at fault."
         )
-    return parts, wanted
+    return parts
 
 
 def _copy(
@@ -253,19 +270,9 @@ def _write_manifest(
     preview: Sequence[Sequence[str | None]],
     warnings: Sequence[str],
 ) -> None:
-    contents = [
-        {
-            "name": plan.name,
-            "source_type": plan.duckdb_type,
-            "hyper_type": str(plan.hyper_type),
-            "not_null": not_null,
-        }
-        for plan, not_null in zip(plans, figures.not_null, strict=True)
-    ]
     told = [
         {"cast": plan.cast, "parquet_type": plan.parquet_type, "note": plan.note} for plan in plans
     ]
-    content = json.dumps([ENGINE, contents, figures.rows, str(figures.row_hash)])
     for part in parts:
         with (folder / part.file).open("rb+") as file:
             os.fsync(file.fileno())
@@ -278,13 +285,44 @@ def _write_manifest(
             "seconds": round(seconds, 3),
             "rows": figures.rows,
             "row_hash": str(figures.row_hash),
-            "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+            "fingerprint": _fingerprint(plans, figures),
             "parts": [asdict(part) for part in parts],
-            "columns": [{**one, **more} for one, more in zip(contents, told, strict=True)],
+            "columns": [
+                {**one, **more} for one, more in zip(_contents(plans, figures), told, strict=True)
+            ],
             "warnings": list(warnings),
             "preview": preview,
         },
     )
+
+
+def _contents(plans: Sequence[ColumnPlan], figures: Figures) -> list[dict[str, object]]:
+    return [
+        {
+            "name": plan.name,
+            "source_type": plan.duckdb_type,
+            "hyper_type": str(plan.hyper_type),
+            "not_null": not_null,
+        }
+        for plan, not_null in zip(plans, figures.not_null, strict=True)
+    ]
+
+
+def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
+    content = [ENGINE, _contents(plans, figures), figures.rows, str(figures.row_hash)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _newest(folder: Path, fingerprint: str) -> ParquetVersion | None:
+    """Return the newest version if it has a fingerprint, and its parts the bytes that they had."""
+    try:
+        newest = newest_version(folder)
+    except ExportError:
+        return None
+    if newest is None or newest.fingerprint != fingerprint:
+        return None
+    pairs = zip(newest.parts, newest.paths, strict=True)
+    return newest if all(sha256(path) == part.sha256 for part, path in pairs) else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -187,7 +187,9 @@ def carry_out(
                 with appending(kept, made, limits, target=target):
                     published = _publish(order, made, destination, kept, target, progress)
                     changes = changed_columns(kept, made, target=target)
-                    record_published(kept, made, published, target=target, run_id="")
+                    record_published(
+                        kept, made, published, about=order.about, target=target, run_id=""
+                    )
         if order.output is not None:
             _keep(made.path, order.output)
         warnings = (*version.warnings, *made.warnings, *changes)

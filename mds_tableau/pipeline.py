@@ -49,7 +49,7 @@ def build_definitions(
     prepared = prepare(project, settings.mds_marts)
     manifest = prepared.manifest
     translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
     runner = DbtRunner(
         dbt=dbt_resource(project),
         project=project,
@@ -132,7 +132,7 @@ def extract_definitions(
     settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
     return dg.Definitions(
         assets=_assets(
             _plan(read, select(read, settings.mds_marts), settings),

@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         le=1,
         description="Largest share of its rows that a datasource may lose in one publish.",
     )
+    mds_force: bool = Field(
+        False, description="Whether also what did not change is made and published again."
+    )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
     mds_create_projects: bool = Field(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from mds_tableau.errors import PublishError
+from mds_tableau.errors import ProjectNotFound, PublishError
 from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.attempt import Attempt
 from mds_tableau.tableau.keeping import About
+from mds_tableau.tableau.lookup import held
 from mds_tableau.tableau.modes import Earlier
 from mds_tableau.tableau.projects import find_project
 from mds_tableau.tableau.session import Session
@@ -50,6 +51,31 @@ class Published:
     bytes: int
     seconds: float
     published_at: str
+
+
+def still_holds(session: Session, published: Published, *, datasource: str, project: str) -> bool:
+    """Return whether a server holds what was published last, and nobody has published since.
+
+    Args:
+        session: A signed-in session.
+        published: That publish; its revision is known.
+        datasource: Name that the datasource is to have.
+        project: Path or LUID of the project that it is to be in.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+    try:
+        target = find_project(session, project)
+    except ProjectNotFound:
+        return False  # who publishes may create it, or tells more
+    now = held(session, published.id)
+    return (
+        now is not None
+        and now.is_at(datasource, target)
+        and now.revision is not None
+        and now.revision == published.revision
+    )
 
 
 def publish(
