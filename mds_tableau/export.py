@@ -19,7 +19,7 @@ import duckdb
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
-from mds_tableau.errors import ExportError
+from mds_tableau.errors import ExportError, ExtractError
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
 from mds_tableau.parquet import (
@@ -34,6 +34,7 @@ from mds_tableau.parquet import (
 )
 from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL, Wording
 
@@ -120,7 +121,7 @@ def export_mart(
             select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
             columns = [(plan.name, plan.hyper_type) for plan in plans]
             figures = measure(connection, f"({select})", columns)
-            if may_reuse and (same := _newest(folder, _fingerprint(plans, figures))) is not None:
+            if may_reuse and (same := _same(folder, plans, figures)) is not None:
                 return replace(
                     same,
                     seconds=round(time.perf_counter() - started, 3),
@@ -313,16 +314,22 @@ def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _newest(folder: Path, fingerprint: str) -> ParquetVersion | None:
-    """Return the newest version if it has a fingerprint, and its parts the bytes that they had."""
+def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> ParquetVersion | None:
+    """Return the newest version if it says that it holds the same, and does, else None."""
+    columns = [(plan.name, plan.hyper_type) for plan in plans]
     try:
         newest = newest_version(folder)
-    except ExportError:
+        if newest is None or newest.fingerprint != _fingerprint(plans, figures):
+            return None
+        pairs = zip(newest.parts, newest.paths, strict=True)
+        if any(sha256(path) != part.sha256 for part, path in pairs):
+            return None
+        # a manifest may have been corrected along with the parts
+        with scratch() as connection:
+            seen = measure(connection, parts_relation(newest.paths), columns)
+    except (ExportError, ExtractError, OSError, duckdb.Error):
         return None
-    if newest is None or newest.fingerprint != fingerprint:
-        return None
-    pairs = zip(newest.parts, newest.paths, strict=True)
-    return newest if all(sha256(path) == part.sha256 for part, path in pairs) else None
+    return newest if seen == figures else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -105,7 +105,7 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
 def same_extract(
     folder: Path, extract: str, version: ParquetVersion, *, exact: bool
 ) -> ExtractFile | None:
-    """Return the extract that is there if it was made of what a version holds, else None.
+    """Return the extract that is there if it was made of a version, else None.
 
     Args:
         folder: Where extracts are.
@@ -123,6 +123,8 @@ def same_extract(
         return None
     is_same = (
         made.fingerprint == version.fingerprint
+        # of a version before it nobody knows whether it was as whole as this one
+        and made.created_at >= version.created_at
         and made.columns == tuple((c.name, c.hyper_type) for c in version.columns)
         and (made.row_hash is not None or not exact)
         and sha256(made.path) == made.sha256

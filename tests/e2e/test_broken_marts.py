@@ -58,7 +58,7 @@ def test_healthy_extracts_arrive_and_the_broken_ones_are_named(tmp_path: Path) -
         assert failures(execute(build_definitions(place.settings()), "*", instance)) == {}
 
     _break(place)
-    done = place.materialize()
+    done = place.materialize(MDS_FORCE="true")
     assert done.returncode == 1
     report = done.stderr[done.stderr.rindex("8 of 11 extracts arrived.") :].splitlines()
     assert report[-1] == "Error: Materialization failed."

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 import yaml
 
+from mds_tableau.defs.stages import FORCE
 from mds_tableau.pipeline import build_definitions, extract_definitions
 from tests.pipeline import ROOT, Held, Workplace, execute, failures, held_by_sandbox
 
@@ -183,7 +184,7 @@ def test_a_column_of_another_type_is_published_with_a_warning(shop: Workplace) -
     model = shop.project / "models" / "reporting" / "finance" / "customers_v2.sql"
     model.write_text(model.read_text().replace("as bigint) as orders", "as varchar) as orders"))
     with dg.DagsterInstance.ephemeral() as instance:
-        result = execute(build_definitions(shop.settings()), "*", instance)
+        result = execute(build_definitions(shop.settings()), "*", instance, **{FORCE: "true"})
         entries = instance.all_logs(result.run_id)
     assert failures(result) == {}
     told = (

@@ -23,8 +23,8 @@ MARTS = {
 def test_whole_job_twice(tmp_path: Path) -> None:
     """Run twice, the server holds every mart value for value, once, in its second revision."""
     place = Workplace.create(tmp_path / "with space", ROOT / "dbt_project")
-    for _ in range(2):
-        done = place.materialize()
+    for force in ("", "true"):
+        done = place.materialize(MDS_FORCE=force)
         assert done.returncode == 0, done.stderr[-3000:]
         assert "8 of 8 extracts arrived." in done.stderr
     held = held_by_sandbox(place.data, tmp_path / "scratch")
