@@ -104,6 +104,8 @@ def test_systemd_unit_starts_what_the_program_accepts(name: str) -> None:
     words = shlex.split(service["ExecStart"])
     assert words[0].startswith(service["WorkingDirectory"] + "/.venv/bin/")
     assert "%" not in service["ExecStart"]  # would be one of systemd's own
+    # of a user without a home the locks are there, and others of that user have to see them
+    assert not {"PrivateTmp", "DynamicUser"} & set(service)
     _is_for(name, words)
     timer = _unit(DEPLOY / f"{name}.timer")
     assert set(timer["Timer"]) == {"OnCalendar", "Persistent"}
