@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mds_tableau.columns import quote_path
+from mds_tableau.demo_reports import OFFICES, write_report
 from mds_tableau.errors import SourceError
 from mds_tableau.files import read_json
 from mds_tableau.settings import Settings, child_environment
@@ -58,7 +59,9 @@ _DBT: Final = re.compile(r"\b(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).
 
 
 def place_data(folder: Path) -> int:
-    """Put the eight full tables into `folder`, those that are not there yet; return their bytes.
+    """Put the eight full tables and what two offices report of them into `folder`.
+
+    Those that are there already stay. Returns the bytes of all.
 
     Raises:
         SourceError: The package with the data is not installed.
@@ -85,6 +88,15 @@ def place_data(folder: Path) -> int:
         else:
             shutil.copyfile(origin, beside)
         beside.replace(target)
+    for report in OFFICES:
+        target = folder / f"{report}.csv"
+        if not target.exists():
+            beside = target.with_name(f".{target.name}.tmp")
+            with duckdb.connect() as connection:
+                write_report(
+                    connection, quote_path(source / "transactions.parquet"), report, beside
+                )
+            beside.replace(target)
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -111,7 +123,11 @@ def run_demo(settings: Settings, console: Console) -> int:
     console.print(_table(records), highlight=False)
     console.print("\nIn the sandbox:", highlight=False)
     for _, record, _ in records:
-        console.print(f"  {record['id']}  {record['url']}  {record['datasource']}", highlight=False)
+        console.print(
+            f"  {record['id']}  {record['url']}  {record['datasource']}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if code:
         console.print(f"The job failed; the whole log is in {log}.", style="red")
         return code

@@ -17,6 +17,7 @@ MARTS = {
     "fct_promotions": "fct_promotions",
     "fct_sales": "Sales",
     "household_segments": "household_segments",
+    "weekly_office_sales": "Weekly Sales by Office",
 }
 
 
@@ -26,7 +27,7 @@ def test_whole_job_twice(tmp_path: Path) -> None:
     for force in ("", "true"):
         done = place.materialize(MDS_FORCE=force)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert "8 of 8 extracts arrived." in done.stderr
+        assert "9 of 9 extracts arrived." in done.stderr
     held = held_by_sandbox(place.data, tmp_path / "scratch")
     assert set(held) == set(MARTS.values())
     assert {item.revision for item in held.values()} == {2}
