@@ -1,6 +1,7 @@
 """The `publish` command as a user runs it, into the local sandbox or onto a server."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,32 +133,88 @@ def test_rows_that_are_gone_stop_it_until_that_is_allowed(here: Path) -> None:
         (("-i", "sales.csv"), 2, "Missing option '--name'"),
         (("-i", "sales.csv", "-n", "S", "--no-publish"), 2, "--no-publish needs --output"),
         (("-i", "sales.csv", "-n", "S", "--type", "net"), 2, "'net' is not of the form COLUMN="),
-        (("-i", "gone.csv", "-n", "S"), 3, "gone.csv"),
-        (("-i", "sales.csv", "-n", "S", "--columns", "nett"), 3, "Did you mean 'net'?"),
-        (("-i", "sales.csv", "-n", "S", "--where", "net >"), 3, "--where 'net >' cannot be read"),
-        (("-i", "sales.csv", "-n", "S", "--where", "1); DROP TABLE input; --"), 3, "--where"),
-        (("-i", "sales.csv", "-n", "S", "--ask", "net=as: jsn"), 3, "net"),
+        (("-i", "gone.csv", "-n", "S"), 2, "gone.csv"),
+        (("-i", "*.parquet", "-n", "S"), 2, "No file matches"),
+        (("-i", ".", "-n", "S", "--format", "jsonl"), 2, "has no jsonl files"),
+        (("-i", "sales.csv", "-n", "S", "--columns", "nett"), 2, "Did you mean 'net'?"),
+        (("-i", "sales.csv", "-n", "S", "--rename", "nett=x"), 2, "Did you mean 'net'?"),
+        (("-i", "sales.csv", "-n", "S", "--where", "net >"), 2, "--where 'net >' cannot be read"),
+        (("-i", "sales.csv", "-n", "S", "--where", "1); DROP TABLE input; --"), 2, "--where"),
+        (("-i", "sales.csv", "-n", "S", "--ask", "net=as: jsn"), 2, "net"),
+        (("-i", "sales.csv", "-n", "S", "--type", "nett=DATE"), 2, "there is no column 'nett'"),
+        (("-i", "sales.csv", "-n", "S", "--type", "net=MONEY"), 2, "MONEY is no type"),
+        (("-i", "sales.csv", "-n", "S", "--delimiter", "long"), 2, "--delimiter 'long'"),
+        (("-i", "sales.csv", "-n", "S", "--encoding", "klingon"), 2, "--encoding klingon"),
+        (("-i", "sales.csv", "-n", "S", "--output", "gone/x.hyper"), 2, "there is no folder"),
+        (("-i", "sales.csv", "-n", "S", "--table", "t"), 2, "neither a SQLite nor a DuckDB file"),
+        (("-i", "gone.duckdb", "-n", "S", "--table", "t"), 2, "Cannot open gone.duckdb"),
+        (("-i", "env:NOT_THERE", "-n", "S", "--table", "t"), 2, "no such environment variable"),
+        (("-i", "env:NOT_THERE", "-n", "S"), 2, "no such environment variable"),
+        (("-i", "sales.csv", "-n", "S", "--server", "ftp://x"), 2, "TABLEAU_SERVER is 'ftp://x'"),
         (("-i", "sales.csv", "-n", "S", "--type", "day=INTEGER"), 3, "day"),
-        (("-i", "env:NOT_THERE", "-n", "S", "--table", "t"), 3, "no such environment variable"),
-        (("-i", "sales.csv", "-n", "S", "--server", "ftp://x"), 1, "TABLEAU_SERVER is 'ftp://x'"),
     ],
 )
 def test_what_is_wrong_is_said_and_has_its_exit_code(
     here: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    """2 is wrong usage, 3 refused data, 1 everything else; never a traceback."""
+    """2 is wrong usage, 3 refused data; never a traceback, and nothing is left behind."""
     result = run(*arguments)
     assert result.exit_code == code, result.output
     assert said in result.output
     assert "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_what_fails_outside_of_options_and_data_has_the_exit_code_1(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is wrong, or a server that is not there, is neither usage nor data."""
+    monkeypatch.setenv("MDS_READ_TIMEOUT", "never")
+    wrong = run("-i", "sales.csv", "-n", "S", "--server", "http://127.0.0.1:1")
+    assert (wrong.exit_code, "MDS_READ_TIMEOUT" in wrong.output) == (1, True)
+    monkeypatch.delenv("MDS_READ_TIMEOUT")
+    (here / "secret").write_bytes(b"\xff\xfe\x00")
+    token = ("--server", "http://127.0.0.1:1", "--token-name", "ci", "--token-file", "secret")
+    unread = run("-i", "sales.csv", "-n", "S", *token)
+    assert (unread.exit_code, "--token-file secret cannot be read" in unread.output) == (2, True)
+
+
+def test_a_database_without_a_table_is_told_which_there_are(here: Path) -> None:
+    """Its tables are listed, and what to say, whatever kind of file it is."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    result = run("-i", "shop.duckdb", "-n", "Shop")
+    assert result.exit_code == 2
+    assert "--input shop.duckdb is a database. Say what to read of it: --table orders," in (
+        result.stderr
+    )
+    assert "It has 1 table:\n- orders" in result.stderr
+    with sqlite3.connect("shop.db") as lite:
+        lite.execute("CREATE TABLE a (id)")
+        lite.execute('CREATE TABLE "two words" (id)')
+    result = run("-i", "shop.db", "-n", "Shop", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]) == (2, "UsageError")
+    assert '2 tables:\n- "two words"\n- a' in result.stderr
+    query = run("-i", "shop.duckdb", "-n", "Shop", "--query", "SELECT nothing FROM orders")
+    assert (query.exit_code, "shop.duckdb refuses: Binder Error" in query.stderr) == (2, True)
+
+
+def test_tables_that_would_be_one_datasource_are_refused(here: Path) -> None:
+    """A server does not tell names apart by case, so that one would take the place of the other."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE a AS SELECT 1 AS id")
+    result = run("-i", "shop.duckdb", "-n", "Shop", "--tables", "a", "A")
+    assert result.exit_code == 2
+    assert "several datasources of one name: Shop - A, Shop - a" in result.stderr
+    assert not (here / "data" / "sandbox").exists()
 
 
 def test_passwords_are_no_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A URL with a password is refused on the command line, and never shown from a variable."""
     url = "postgresql://ann:hunter2@127.0.0.1:1/shop"
     result = run("-i", url, "-n", "S", "--table", "t")
-    assert (result.exit_code, "env:NAME" in result.output) == (3, True)
+    assert (result.exit_code, "env:NAME" in result.output) == (2, True)
     monkeypatch.setenv("SHOP", url)
     unreachable = run("-i", "env:SHOP", "-n", "S", "--table", "t")
     assert unreachable.exit_code == 1

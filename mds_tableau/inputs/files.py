@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded, Progress, silent
 from mds_tableau.inputs.csv_files import load_csv
 from mds_tableau.inputs.csv_options import CsvOptions
@@ -47,7 +47,7 @@ class FileInput:
             InputError: It is none that can be read.
         """
         if self.format and self.format not in FORMATS:
-            raise InputError(
+            raise UsageError(
                 f"--format {self.format} is none of the formats that can be read: "
                 f"{', '.join(FORMATS)}."
             )

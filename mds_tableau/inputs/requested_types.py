@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import kinds
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.kinds import Kind, Signs
@@ -47,7 +47,7 @@ def requested_types(
                 "DOUBLE, DECIMAL(18,2), BOOLEAN, DATE, TIMESTAMP."
             )
     if problems:
-        raise InputError("\n".join(problems))
+        raise UsageError("\n".join(problems))
     return found
 
 
