@@ -1,6 +1,7 @@
 """The `publish` command as a user runs it, into the local sandbox or onto a server."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import tableauserverclient as TSC  # noqa: N812
 from click.testing import CliRunner, Result
 
 from mds_tableau.cli import main
@@ -250,6 +252,39 @@ def test_what_the_publisher_warns_of_is_said(here: Path) -> None:
     assert "Warning: There is no user 'nobody'" in run(*words).stderr
     [warning] = json.loads(run(*words, "--json").stdout)["warnings"]
     assert warning.startswith("There is no user 'nobody'")
+
+
+def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:
+    """No project is made for it, and the message says what to do first."""
+    result = run("-i", "sales.csv", "-n", "S", "--project", "New/One", "--mode", "append")
+    assert result.exit_code == 1
+    assert "'New/One' failed: there is no such project yet" in result.stderr
+    assert "New" not in projects_of_sandbox(here)
+    assert run("-i", "sales.csv", "-n", "S", "--project", "New/One").exit_code == 0
+    assert "New" in projects_of_sandbox(here)
+
+
+def projects_of_sandbox(here: Path) -> set[str]:
+    """Names of the projects that the sandbox has, asked over its API."""
+    config = SandboxConfig(data_dir=here / "data" / "sandbox", tokens={"eye": "a-secret-of-an-eye"})
+    with Sandbox(config, host="127.0.0.1", port=0) as sandbox:
+        client = TSC.Server(sandbox.url, use_server_version=True)
+        with client.auth.sign_in(TSC.PersonalAccessTokenAuth("eye", "a-secret-of-an-eye")):
+            return {str(project.name) for project in TSC.Pager(client.projects)}
+
+
+def test_the_sandbox_is_named_by_the_address_that_shows_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the port that it has while it is published to, in results and in errors."""
+    monkeypatch.setenv("MDS_SANDBOX_PORT", "8899")
+    told = json.loads(run("-i", "sales.csv", "-n", "S", "--json").stdout)["published"]
+    assert told["server"] == "http://127.0.0.1:8899"
+    assert told["url"].startswith("http://127.0.0.1:8899/#/datasources/")
+    nowhere = "11111111-1111-1111-1111-111111111111"
+    result = run("-i", "sales.csv", "-n", "S", "--project", nowhere)
+    assert result.exit_code == 1
+    assert set(re.findall(r"127\.0\.0\.1:\d+", result.output)) == {"127.0.0.1:8899"}
 
 
 def test_standard_input_is_read(here: Path) -> None:

@@ -63,7 +63,9 @@ def requested_kind(sql_type: str, found: Found, csv: CsvOptions) -> Kind:
     """Return the kind of values of a type that is asked for, of a column with what was found."""
     if sql_type not in _OF_TIME:
         signs = Signs(csv.decimal_sign, csv.thousands)
-        return kinds.requested(sql_type, signs if csv.decimal else found.signs or signs)
+        # groups that were found beside a decimal sign that was said
+        is_said = bool(csv.decimal) and not (found.signs and found.signs.decimal == csv.decimal)
+        return kinds.requested(sql_type, signs if is_said else found.signs or signs)
     kind = found.kind
     if kind.sql_type == sql_type:
         return kind
