@@ -106,4 +106,5 @@ def _files(given: Mapping[str, Any]) -> FileInput:
             skip=given["skip"],
         ),
         types=given["types"],
+        sheet=given["sheet"] or "",
     )

@@ -4,10 +4,12 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 from click.testing import CliRunner, Result
@@ -285,6 +287,30 @@ def test_the_sandbox_is_named_by_the_address_that_shows_it(
     result = run("-i", "sales.csv", "-n", "S", "--project", nowhere)
     assert result.exit_code == 1
     assert set(re.findall(r"127\.0\.0\.1:\d+", result.output)) == {"127.0.0.1:8899"}
+
+
+def test_a_sheet_becomes_a_datasource(here: Path) -> None:
+    """Options are as for other files; what may not be is wrong usage or refused data."""
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("Sales 2026")
+    sheet.append(["id", "net", "day", "note"])
+    sheet.append([1, 0.1 + 0.2, date(2026, 1, 31), "a"])
+    sheet.append([2, 2.5, date(2026, 2, 28), None])
+    sheet.append([3, -1, None, "#N/A"])
+    workbook.save(here / "sales.xlsx")
+    several = run("-i", "sales.xlsx", "-n", "S")
+    assert (several.exit_code, "- Sheet\n- Sales 2026" in several.stderr) == (2, True)
+    words = ("-i", "sales.xlsx", "-n", "S", "--sheet", "Sales 2026")
+    error = run(*words)
+    assert (error.exit_code, "'Sales 2026'!D4 holds the error #N/A" in error.stderr) == (3, True)
+    shape = ("--null", "#N/A", "--where", "id > '1'", "--rename", "net=Net", "--type", "id=VARCHAR")
+    result = run(*words, *shape, "--columns", "id,net,day,note")
+    assert result.exit_code == 0, result.output
+    seen = held(here)["S"]
+    assert seen.columns == (("id", "TEXT"), ("Net", "DOUBLE"), ("day", "DATE"), ("note", "TEXT"))
+    assert seen.rows == [("2", "2.5", "2026-02-28", None), ("3", "-1", None, None)]
+    other = run("-i", "sales.csv", "-n", "S", "--sheet", "x")
+    assert (other.exit_code, "--sheet is for Excel files" in other.stderr) == (2, True)
 
 
 def test_standard_input_is_read(here: Path) -> None:

@@ -13,7 +13,7 @@ from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded, Progress, silent
 from mds_tableau.inputs.csv_files import load_csv
 from mds_tableau.inputs.csv_options import CsvOptions
-from mds_tableau.inputs.excel_files import refuse_excel
+from mds_tableau.inputs.excel_files import load_excel
 from mds_tableau.inputs.json_lines import load_json_lines
 from mds_tableau.inputs.parquet_files import load_parquet
 from mds_tableau.inputs.places import find_places
@@ -32,13 +32,15 @@ class FileInput:
         places: Files, folders, globs, or "-" for standard input.
         format: One of `FORMATS`; "" goes by the suffixes, which "-" does not have.
         csv: How CSV files are written.
-        types: DuckDB type for columns of CSV and JSON lines, by name.
+        types: DuckDB type for columns of CSV, JSON lines and Excel, by name.
+        sheet: Name of the sheet of Excel files; "" for the only one.
     """
 
     places: tuple[str, ...]
     format: str = ""
     csv: CsvOptions = field(default_factory=CsvOptions)
     types: Mapping[str, str] = field(default_factory=dict)
+    sheet: str = ""
 
     def __post_init__(self) -> None:
         """Check the format.
@@ -81,6 +83,10 @@ def load_files(
     if kind == "csv":
         return load_csv(connection, places, given.csv, given.types, table=table, progress=progress)
     if kind == "excel":
-        raise refuse_excel(places)
+        return load_excel(
+            connection, places, given.sheet, given.csv, given.types, table=table, progress=progress
+        )
+    if given.sheet:
+        raise UsageError(f"--sheet is for Excel files, and {places[0].name} is none.")
     load = load_parquet if kind == "parquet" else load_json_lines
     return load(connection, places, given.types, table=table, progress=progress)

@@ -103,7 +103,8 @@ def _said(names: set[str], present: Mapping[str, Shape], csv: CsvOptions) -> Fou
     # without a decimal sign behind them, such groups may be a date, a version or a number of a part
     example = present["groups"].example.strip()
     return Found(
-        note=f"stays text: whether the {signs.thousands!r} in {example!r} is between thousands cannot be seen; --thousands {signs.thousands} tells",
+        note=f"stays text: whether the {signs.thousands!r} in {example!r} is between thousands "
+        f"cannot be seen; --thousands {signs.thousands} tells",
         settled=False,
     )
 
