@@ -93,8 +93,8 @@ def demo(ctx: click.Context) -> None:
 def plan(ctx: click.Context, select: str) -> None:
     """Show what becomes of each column of each extract, and where it goes.
 
-    Reads the types of the marts as they were built last. Ends with exit code 1 when an extract
-    would be refused.
+    Reads the types of the marts as they were built last, and says which are not built yet. Ends
+    with exit code 1 when an extract would be refused.
 
     \b
     Example:

@@ -116,6 +116,36 @@ def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str
     ]
 
 
+def left_behind(folder: Path, made: ExtractFile, published: Published, *, target: str) -> str:
+    """Return in sentences what an extract was before it went to another place, "" if it did not.
+
+    To be asked before the publish is written down.
+
+    Args:
+        folder: Where what was published is written down.
+        made: The extract.
+        published: Where it is now.
+        target: The server and site that were published to.
+    """
+    last = last_published_to(folder, made.extract, target)
+    # one that was moved or renamed on the server is the same, and is not left
+    if last is None or last["id"] == published.id:
+        return ""
+    was, now = (
+        (place["project"].casefold(), place["datasource"].casefold())
+        for place in (last, asdict(published))
+    )
+    if was == now:
+        return ""
+    return (
+        f"Extract '{made.extract}' was '{last['datasource']}' in '{last['project']}' until now "
+        f"({last['url']}), and is '{published.datasource}' in '{published.project}' from now on. "
+        "What was published there stays as it is and is not refreshed any more: connect its "
+        "workbooks to the new one, then delete it on the server. Or set meta.tableau back, and "
+        "delete the new one."
+    )
+
+
 def still_serves(folder: Path, extract: str, *, target: str) -> str:
     """Return in one sentence what a server holds of an extract since its last publish.
 

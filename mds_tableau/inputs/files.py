@@ -80,13 +80,13 @@ def load_files(
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     kind, places = find_places(given.places, given.format, connection, progress)
+    if given.sheet and kind != "excel":
+        raise UsageError(f"--sheet is for Excel files, and {places[0].name} is none.")
     if kind == "csv":
         return load_csv(connection, places, given.csv, given.types, table=table, progress=progress)
     if kind == "excel":
         return load_excel(
             connection, places, given.sheet, given.csv, given.types, table=table, progress=progress
         )
-    if given.sheet:
-        raise UsageError(f"--sheet is for Excel files, and {places[0].name} is none.")
     load = load_parquet if kind == "parquet" else load_json_lines
     return load(connection, places, given.types, table=table, progress=progress)
