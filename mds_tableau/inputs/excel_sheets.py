@@ -7,23 +7,25 @@ types and the table to `excel_files`.
 """
 
 import datetime as dt
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from defusedxml.ElementTree import iterparse
 
 from mds_tableau.errors import InputError
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.excel_workbook import chosen, opened
-from mds_tableau.inputs.places import Place
+from mds_tableau.inputs.places import CHUNK, Place
 
 _FIRST_DAY: Final = dt.datetime(1900, 3, 1)
 """Excel counts a 29 February 1900 that never was, so that other programs mean other days before."""
 _EPOCH_1900: Final = dt.datetime(1899, 12, 30)
+_EITHER: Final = re.compile(rb"<(?:[\w.-]+:)?(?:f|mergeCell)[\s/>]")
 _MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _STRICT: Final = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"
 
@@ -209,6 +211,10 @@ def _refuse_hidden_loss(
     """
     archive, path = part
     with archive.open(path) as file:
+        # most sheets have neither, and parsing them again takes as long as reading them
+        if not _has_either(file):
+            return
+    with archive.open(path) as file:
         for _, element in iterparse(file, events=("end",)):
             tag = element.tag.removeprefix(_MAIN).removeprefix(_STRICT)
             if tag == "c":
@@ -231,6 +237,16 @@ def _refuse_hidden_loss(
                     )
             elif tag == "row":
                 element.clear()
+
+
+def _has_either(file: IO[bytes]) -> bool:
+    """Return whether the XML of a sheet may have formulas or merged cells."""
+    end = b""
+    while chunk := file.read(CHUNK):
+        if _EITHER.search(end + chunk):
+            return True
+        end = chunk[-100:]
+    return False
 
 
 def as_text(value: Any) -> str:
