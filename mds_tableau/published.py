@@ -116,8 +116,8 @@ def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str
     ]
 
 
-def left_behind(folder: Path, made: ExtractFile, published: Published, *, target: str) -> str:
-    """Return in sentences what an extract was before it went to another place, "" if it did not.
+def left_behind(folder: Path, made: ExtractFile, published: Published) -> str:
+    """Return in sentences what an extract was elsewhere on the server, "" if it was nothing.
 
     To be asked before the publish is written down.
 
@@ -125,17 +125,16 @@ def left_behind(folder: Path, made: ExtractFile, published: Published, *, target
         folder: Where what was published is written down.
         made: The extract.
         published: Where it is now.
-        target: The server and site that were published to.
     """
-    last = last_published_to(folder, made.extract, target)
+    last, now = last_published(folder, made.extract), asdict(published)
     # one that was moved or renamed on the server is the same, and is not left
     if last is None or last["id"] == published.id:
         return ""
-    was, now = (
-        (place["project"].casefold(), place["datasource"].casefold())
-        for place in (last, asdict(published))
+    is_same_site = all(last[word] == now[word] for word in ("server", "site"))
+    is_elsewhere = any(
+        last[word].casefold() != now[word].casefold() for word in ("project", "datasource")
     )
-    if was == now:
+    if not (is_same_site and is_elsewhere):
         return ""
     return (
         f"Extract '{made.extract}' was '{last['datasource']}' in '{last['project']}' until now "

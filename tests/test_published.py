@@ -74,11 +74,11 @@ def test_what_is_left_at_another_place_is_told(tmp_path: Path) -> None:
     extract = made(tmp_path)
     moved = published(project="Retail/New", id="2a4b")
 
-    def left(now: Published, target: str = "here") -> str:
-        return left_behind(tmp_path, extract, now, target=target)
+    def left(now: Published) -> str:
+        return left_behind(tmp_path, extract, now)
 
     assert left(published()) == ""
-    record_published(tmp_path, extract, published(), target="here", run_id="run 1")
+    record_published(tmp_path, extract, published(), target="here: retail/daily/sales", run_id="")
     told = left(moved)
     assert "was 'Sales' in 'Retail/Daily' until now (https://tableau.example.com/#/site" in told
     assert "is 'Sales' in 'Retail/New' from now on" in told
@@ -86,7 +86,7 @@ def test_what_is_left_at_another_place_is_told(tmp_path: Path) -> None:
     assert left(published(datasource="Sales 2", id="2a4b")) != ""
     assert left(published(id="deleted and made anew")) == ""
     assert left(published(project="Retail/New")) == ""
-    assert left(moved, target="elsewhere") == ""
+    assert left(replace(moved, server="https://another.example.com")) == ""
 
 
 def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
                 changes = changed_columns(folders.published, made, target=place)
-                left = left_behind(folders.published, made, published, target=place)
+                left = left_behind(folders.published, made, published)
                 record_published(
                     folders.published, made, published, target=place, run_id=context.run.run_id
                 )

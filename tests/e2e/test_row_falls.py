@@ -185,7 +185,7 @@ def test_what_is_left_in_another_project_is_told_once(shop: Workplace) -> None:
         yml.read_text().replace("tableau:\n", "tableau:\n          project: Retail/Daily\n", 1)
     )
     told = "Extract 'revenue' was 'Revenue, daily' in 'Default' until now"
-    levels = []
+    levels: list[list[str | int]] = []
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
             selection = " or ".join(f"key:{stage}/revenue" for stage in STAGES)
