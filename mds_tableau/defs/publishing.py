@@ -23,6 +23,7 @@ from mds_tableau.losses import appending, limits_of, refuse_loss
 from mds_tableau.published import (
     changed_columns,
     earlier_publish,
+    left_behind,
     record_published,
 )
 from mds_tableau.tableau import About
@@ -94,11 +95,12 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
                 changes = changed_columns(folders.published, made, target=place)
+                left = left_behind(folders.published, made, published)
                 record_published(
                     folders.published, made, published, target=place, run_id=context.run.run_id
                 )
-        for change in changes:
-            context.log.warning(change)
+        for warning in filter(None, (*changes, left)):
+            context.log.warning(warning)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
             f"'{published.project}' on {published.server} in "
