@@ -104,8 +104,14 @@ def run_demo(settings: Settings, console: Console) -> int:
     """Place the data, run the job, print the table and what to open next; return the exit code.
 
     Raises:
-        SourceError: The package with the data is not installed.
+        SourceError: There is no dbt project, or the package with the data is not installed.
     """
+    if not (settings.mds_dbt_project / "dbt_project.yml").is_file():
+        raise SourceError(
+            f"There is no dbt project in {settings.mds_dbt_project}, and the demo builds the one "
+            "of this repository. Run it from the folder that holds dbt_project, or set "
+            "MDS_DBT_PROJECT."
+        )
     raw = settings.mds_data_dir / "full"
     size = place_data(raw)
     console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
@@ -120,8 +126,11 @@ def run_demo(settings: Settings, console: Console) -> int:
     started = datetime.now(timezone.utc).replace(microsecond=0)
     code = _run(environment, log, console)
     records = list(_records(settings, since=started))
-    console.print(_table(records), highlight=False)
-    console.print("\nIn the sandbox:", highlight=False)
+    if records:
+        console.print(_table(records), highlight=False)
+        console.print("\nIn the sandbox:", highlight=False)
+    else:
+        console.print("Nothing was published.", highlight=False)
     for _, record, _ in records:
         console.print(
             f"  {record['id']}  {record['url']}  {record['datasource']}",

@@ -34,6 +34,10 @@ class InputError(Terminal):
     """What was given to be read cannot be read as it is; says where, and what to do."""
 
 
+class UsageError(InputError):
+    """What was asked for cannot be: an option, or a file, table or column that is not there."""
+
+
 class DatabaseUnreachable(Transient):
     """A database did not answer, was busy, or ended the connection before everything was read."""
 

@@ -147,7 +147,11 @@ def export_mart(
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
     """Return name and DuckDB type of each column of a relation, in order."""
     rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
-    return [(row[0], row[1]) for row in rows]
+    # where a view gives a column a name that differs in case alone, DuckDB describes the old one
+    selected = connection.execute(f"SELECT * FROM {relation} LIMIT 0")  # noqa: S608
+    names = [str(column[0]) for column in selected.description or ()]
+    selected.fetchall()
+    return [(name, row[1]) for name, row in zip(names, rows, strict=True)]
 
 
 def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[ColumnPlan, ...]:

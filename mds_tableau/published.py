@@ -171,6 +171,35 @@ def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str
     ]
 
 
+def left_behind(folder: Path, made: ExtractFile, published: Published) -> str:
+    """Return in sentences what an extract was elsewhere on the server, "" if it was nothing.
+
+    To be asked before the publish is written down.
+
+    Args:
+        folder: Where what was published is written down.
+        made: The extract.
+        published: Where it is now.
+    """
+    last, now = last_published(folder, made.extract), asdict(published)
+    # one that was moved or renamed on the server is the same, and is not left
+    if last is None or last["id"] == published.id:
+        return ""
+    is_same_site = all(last[word] == now[word] for word in ("server", "site"))
+    is_elsewhere = any(
+        last[word].casefold() != now[word].casefold() for word in ("project", "datasource")
+    )
+    if not (is_same_site and is_elsewhere):
+        return ""
+    return (
+        f"Extract '{made.extract}' was '{last['datasource']}' in '{last['project']}' until now "
+        f"({last['url']}), and is '{published.datasource}' in '{published.project}' from now on. "
+        "What was published there stays as it is and is not refreshed any more: connect its "
+        "workbooks to the new one, then delete it on the server. Or set meta.tableau back, and "
+        "delete the new one."
+    )
+
+
 def still_serves(folder: Path, extract: str, *, target: str) -> str:
     """Return in one sentence what a server holds of an extract since its last publish.
 

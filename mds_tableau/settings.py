@@ -281,7 +281,7 @@ def _problem(name: str, seen: object, message: str) -> str:
 def _report(problems: list[str]) -> str:
     return "\n".join(
         [
-            "Settings are not complete; see .env.example for all of them.",
+            "Settings are missing or wrong; see .env.example for all of them.",
             *map("- {}".format, problems),
         ]
     )

@@ -21,6 +21,7 @@ from mds_tableau.published import (
     changed_columns,
     earlier_publish,
     last_published,
+    left_behind,
     record_published,
     still_serves,
     unchanged_publish,
@@ -67,6 +68,26 @@ def published(**changes: Any) -> Published:
         "published_at": "2026-11-22T06:00:00+00:00",
     }
     return Published(**{**values, **changes})
+
+
+def test_what_is_left_at_another_place_is_told(tmp_path: Path) -> None:
+    """When the project or the name changes; not for what was moved on the server, or is first."""
+    extract = made(tmp_path)
+    moved = published(project="Retail/New", id="2a4b")
+
+    def left(now: Published) -> str:
+        return left_behind(tmp_path, extract, now)
+
+    assert left(published()) == ""
+    record_published(tmp_path, extract, published(), target="here: retail/daily/sales", run_id="")
+    told = left(moved)
+    assert "was 'Sales' in 'Retail/Daily' until now (https://tableau.example.com/#/site" in told
+    assert "is 'Sales' in 'Retail/New' from now on" in told
+    assert "then delete it on the server" in told
+    assert left(published(datasource="Sales 2", id="2a4b")) != ""
+    assert left(published(id="deleted and made anew")) == ""
+    assert left(published(project="Retail/New")) == ""
+    assert left(replace(moved, server="https://another.example.com")) == ""
 
 
 def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def load(**variables: str) -> Settings:
 
 def problems(**variables: str) -> list[str]:
     """The lines of the error that these variables give."""
-    with pytest.raises(SettingsError, match=r"^Settings are not complete; see \.env\.example") as e:
+    with pytest.raises(
+        SettingsError, match=r"^Settings are missing or wrong; see \.env\.example"
+    ) as e:
         load(**variables)
     return str(e.value).split("\n- ")[1:]
 
@@ -361,7 +363,7 @@ def test_secrets_are_never_shown(secret: str) -> None:
         {"TABLEAU_SERVER": "far", **user, "TABLEAU_PASSWORD": secret, "MDS_SANDBOX_PORT": "x"},
     ]
     for variables in wrong:
-        with pytest.raises(SettingsError, match="not complete") as caught:
+        with pytest.raises(SettingsError, match="missing or wrong") as caught:
             load(**variables)
         shown += [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
     assert not [text for text in shown if secret in text or "s3cr3t" in text]

@@ -24,6 +24,7 @@ from mds_tableau.published import (
     changed_columns,
     confirm_published,
     earlier_publish,
+    left_behind,
     record_published,
     unchanged_publish,
 )
@@ -100,6 +101,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
                 changes = changed_columns(folders.published, made, target=place)
+                left = left_behind(folders.published, made, published)
                 record_published(
                     folders.published,
                     made,
@@ -108,8 +110,8 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     target=place,
                     run_id=context.run.run_id,
                 )
-        for change in changes:
-            context.log.warning(change)
+        for warning in filter(None, (*changes, left)):
+            context.log.warning(warning)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
             f"'{published.project}' on {published.server} in "
