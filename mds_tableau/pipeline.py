@@ -14,10 +14,12 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
+from mds_tableau.database_sources import database_sources
 from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
+from mds_tableau.defs.ingest import Ingester
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
@@ -42,7 +44,7 @@ def build_definitions(
 
     Raises:
         ManifestError: The dbt project is missing or cannot be parsed, or nothing is selected.
-        MartConfigError: Some `meta.tableau` is not valid.
+        MartConfigError: Some `meta.tableau` or `meta.ingest` is not valid.
     """
     settings.export()
     project = find_project(settings)
@@ -61,7 +63,10 @@ def build_definitions(
     )
     runner.warehouse.parent.mkdir(parents=True, exist_ok=True)
     extracts = _plan(manifest, prepared.selected, settings)
-    dbt_assets, dbt_check = dbt_definitions(runner)
+    ingester = Ingester(
+        database_sources(manifest), manifest, translator, runner.results, runner.warehouse
+    )
+    dbt_assets, dbt_check = dbt_definitions(runner, ingester)
     raw = raw_assets(
         manifest, translator, base=project.project_dir, cache=folders.data / "fingerprints.json"
     )

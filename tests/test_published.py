@@ -79,7 +79,9 @@ def test_what_is_left_at_another_place_is_told(tmp_path: Path) -> None:
         return left_behind(tmp_path, extract, now)
 
     assert left(published()) == ""
-    record_published(tmp_path, extract, published(), target="here: retail/daily/sales", run_id="")
+    record_published(
+        tmp_path, extract, published(), about=About(), target="here: retail/daily/sales", run_id=""
+    )
     told = left(moved)
     assert "was 'Sales' in 'Retail/Daily' until now (https://tableau.example.com/#/site" in told
     assert "is 'Sales' in 'Retail/New' from now on" in told

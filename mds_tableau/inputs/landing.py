@@ -13,6 +13,7 @@ import duckdb
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError
+from mds_tableau.inputs.increasing import Increasing, require_columns
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,10 +71,12 @@ def land(
     origin: str,
     counted: Callable[[int], None],
     place: Place | None = None,
+    increasing: Increasing | None = None,
 ) -> int:
-    """Make the table of the batches and return its number of rows.
+    """Make the table of the batches and return the number of rows that arrived.
 
-    When anything fails, whatever the table was before is as it was.
+    When anything fails, whatever the table was before is as it was; but rows of an increasing table
+    are added to those that are there, and what has arrived of them stays, to be gone on with.
 
     Args:
         connection: Has no open transaction; the table is made in it.
@@ -83,9 +86,11 @@ def land(
         origin: What messages call the data.
         counted: Told how many rows have arrived.
         place: Says where a value is; by default by row and column.
+        increasing: What was asked for, when the rows come in the order of a column.
 
     Raises:
         InputError: A value would change; names row, column and value.
+        CannotContinueError: The columns are not those that are expected.
     """
     declared = ", ".join(f"{quote_identifier(c.name)} {c.duckdb_type}" for c in columns)
     selected = ", ".join(column.selected for column in columns)
@@ -93,7 +98,15 @@ def land(
     done = False
     connection.begin()
     try:
-        connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        if increasing is None:
+            connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        else:
+            types = [(column.name, column.duckdb_type) for column in columns]
+            require_columns(connection, types, increasing, origin=origin)
+            if increasing.start:
+                # rows are counted from there
+                origin += f", from {increasing.column} {increasing.start} on"
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         for arriving in _chunks(batches):
             # found by DuckDB as a variable: one that is registered stays until the transaction ends
             try:
@@ -105,6 +118,9 @@ def land(
                     connection, _BATCH, columns, rows, origin, error, place
                 ) from None
             rows += arriving.num_rows
+            if increasing is not None:
+                connection.commit()
+                connection.begin()
             counted(rows)
         connection.commit()
         done = True
