@@ -175,14 +175,14 @@ class Words:
             return
         lines = [
             f"- {one.label}: {self.moment(one.at)}{_lateness(one)}. "
-            f"It was told since {self.moment(one.since)}."
+            f"Wrong since {self.moment(one.since)}."
             for one in recoveries[:_MOST_LISTED]
         ]
         lines += _more(len(recoveries))
         lines += ["", *self._links(one.run_id for one in recoveries)]
         name = recoveries[0].label if len(recoveries) == 1 else _many(len(recoveries))
         yield Message(
-            f"RECOVERED {name}", self._clean("\n".join(["Fresh again:", *lines])), "success"
+            f"RECOVERED {name}", self.clean("\n".join(["Fresh again:", *lines])), "success"
         )
 
     def summary(
@@ -207,7 +207,7 @@ class Words:
         lines += [*_more(len(problems)), "", *self._links(())]
         title = f"{counted(len(wrong), 'datasource')} with problems" if wrong else "all is well"
         return Message(
-            f"SUMMARY {title}", self._clean("\n".join(lines)), "warning" if wrong else "info"
+            f"SUMMARY {title}", self.clean("\n".join(lines)), "warning" if wrong else "info"
         )
 
     def _since(self, problems: Iterable[Problem]) -> str:
@@ -218,14 +218,15 @@ class Words:
     ) -> Message:
         links = self._links(problem.run_id for problem in problems)
         body = "\n".join([*lines, "", *links])
-        return Message(self._clean(title), self._clean(body), _TONES.get(kind, "failure"))
+        return Message(self.clean(title), self.clean(body), _TONES.get(kind, "failure"))
 
     def _links(self, run_ids: Iterable[str]) -> list[str]:
         runs = list(dict.fromkeys(filter(None, run_ids)))
         base = self.ui.rstrip("/")
         return [f"Run: {base}/runs/{run}" for run in runs[:3]] or [f"Dagster: {base}"]
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
+        """Return a text with asterisks in the place of what may not be shown."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             if len(secret) > 3:
                 text = text.replace(secret, "****")

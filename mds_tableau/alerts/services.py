@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from threading import Lock, Thread
 from typing import Any, Final
 
@@ -66,11 +67,9 @@ def service_problems(urls: str) -> Iterator[str]:
     for number, url in enumerate(parsed, 1):
         if _plugin(url) is not None:
             continue
-        scheme = re.match(r"[a-z0-9]{1,32}(?=://)", url, re.IGNORECASE | re.ASCII)
-        what = f"begins with {scheme[0]}://, and" if scheme else "has no scheme://, and"
         yield (
-            f"MDS_NOTIFY: URL {number} of {len(parsed)} {what} apprise takes no such URL. Write it "
-            "as its documentation says, and what separates two of them as a blank or a comma."
+            f"MDS_NOTIFY: URL {number} of {len(parsed)} {_refused(url)}. Write it as the "
+            "documentation of apprise says, with a blank or a comma between two of them."
         )
 
 
@@ -149,6 +148,27 @@ def _plugin(url: str) -> Any:
         return Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     except Exception:  # noqa: BLE001  # it may name the URL
         return None
+
+
+def _refused(url: str) -> str:
+    found = re.match(r"([a-z0-9]{1,32})://", url, re.IGNORECASE | re.ASCII)
+    if found is None:
+        return "has no scheme://"
+    known, scheme = _schemes(), found[1].lower()
+    if scheme in known:
+        return f"begins with {scheme}://, and apprise cannot read the rest"
+    # what it begins with may be a password that is in the wrong place
+    near = get_close_matches(scheme, known, n=1)
+    hint = f"; did you mean {near[0]}://?" if near else ""
+    return f"has a scheme:// that apprise does not know{hint}"
+
+
+def _schemes() -> set[str]:
+    from apprise import Apprise
+
+    details = Apprise().details()["schemas"]
+    kinds = ("protocols", "secure_protocols")
+    return {scheme for one in details for kind in kinds for scheme in one[kind] or ()}
 
 
 def _name(plugin: Any) -> str:

@@ -116,7 +116,8 @@ class Alerts:
             state.over(run.job_name, at=ended, run_id=run.run_id)
         # another run is going to try it again
         elif run.tags.get("dagster/will_retry") != "true":
-            for problem in problems_of(instance, run, ended, report, extracts):
+            clean = self.words.clean
+            for problem in problems_of(instance, run, ended, report, extracts, clean):
                 state.report(problem)
 
     def _summarize(

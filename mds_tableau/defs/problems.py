@@ -4,7 +4,7 @@ What arrived and what did not is found by `report`; remembering and wording it b
 `mds_tableau.alerts`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -45,13 +45,24 @@ def problems_of(
     ended: datetime,
     report: Report,
     extracts: Mapping[str, Extract],
+    clean: Callable[[str], str],
 ) -> Iterator[Problem]:
-    """Yield what is wrong after a run that was no success."""
+    """Yield what is wrong after a run that was no success.
+
+    Args:
+        instance: The instance that it was on.
+        run: The run.
+        ended: When it ended.
+        report: What it did with each extract.
+        extracts: The extracts, by name.
+        clean: Takes secrets out of what was said, as it is kept on disk.
+    """
     errors, first = _failures(instance, run)
     kind: Kind = "canceled" if run.status == DagsterRunStatus.CANCELED else "failed"
     always = "The run was canceled." if kind == "canceled" else "" if errors else first
 
-    def problem(key: str, kind: Kind, label: str, reason: str, names: list[str]) -> Problem:
+    def problem(key: str, kind: Kind, label: str, said: str, names: list[str]) -> Problem:
+        reason = clean(said)
         return Problem(
             key=key,
             kind=kind,
@@ -88,7 +99,8 @@ def _failures(instance: DagsterInstance, run: DagsterRun) -> tuple[Mapping[str, 
     for entry in instance.all_logs(run.run_id, of_type=kinds):
         event = entry.get_dagster_event()
         if event.event_type == DagsterEventType.RUN_FAILURE:
-            error = event.job_failure_data.error
+            # who only reports that a run failed gives no data of it
+            error = getattr(event.event_specific_data, "error", None)
             said.append(error.message if error is not None else event.message or "")
             continue
         data = event.step_failure_data
@@ -108,7 +120,7 @@ def _step_errors(extract: Extract, errors: Mapping[str, str]) -> set[str]:
 
 def unreadable(run: DagsterRun, ended: datetime, error: Exception) -> Problem:
     """Return the problem of a run whose events cannot be read."""
-    reason = f"What the run did cannot be read: {type(error).__name__}: {error}"
+    reason = f"What the run did cannot be read ({type(error).__name__}); look at it in the UI."
     return Problem(
         key=f"{JOB}:{run.job_name}",
         kind="failed",
