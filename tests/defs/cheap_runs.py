@@ -3,10 +3,15 @@
 The runs, their instance and what is left of them are real; only what an extract is made of is not.
 """
 
+import atexit
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import dagster as dg
@@ -73,6 +78,17 @@ class Shop:
         yield from (path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
 
 
+@cache
+def _empty_home() -> Path:
+    # its databases take seconds to make
+    home = make_home(Path(mkdtemp(prefix="mds-home-")) / "home")
+    atexit.register(shutil.rmtree, home.parent, ignore_errors=True)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.get_run_records(limit=1)
+        instance.get_asset_records([])
+    return home
+
+
 @contextmanager
 def shop(folder: Path, *names: str, deadline: str = "") -> Iterator[Shop]:
     """Extracts of these names, named and placed as people do it."""
@@ -87,7 +103,9 @@ def shop(folder: Path, *names: str, deadline: str = "") -> Iterator[Shop]:
     extracts = plan(*(model(name, meta) for name, meta in metas.items()))
     manifest = Manifest({"metadata": {"project_name": "retail"}, "nodes": {}, "sources": {}})
     folders = Folders(folder / "data", "the local sandbox", 0.5)
-    with dg.DagsterInstance.from_config(str(make_home(folder / "home"))) as instance:
+    home = shutil.copytree(_empty_home(), folder / "home")
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         yield Shop(folder, instance, Reporter(extracts, manifest, dict, folders))
 
 
