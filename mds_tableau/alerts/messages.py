@@ -5,7 +5,7 @@ What is wrong is decided by others, and nothing is sent here.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from typing import Final, Literal, NamedTuple
@@ -118,7 +118,7 @@ class Words:
 
     zone: str
     ui: str
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
 
     def moment(self, at: str) -> str:
         """Return a moment in UTC and by the team's clock.

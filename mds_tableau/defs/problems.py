@@ -6,8 +6,8 @@ What arrived and what did not is found by `report`; remembering and wording it b
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timezone
+from typing import Final, NamedTuple
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
@@ -57,11 +57,13 @@ def problems_of(
         extracts: The extracts, by name.
         clean: Takes secrets out of what was said, as it is kept on disk.
     """
-    errors, first = _failures(instance, run)
+    failures, first = _failures(instance, run)
     kind: Kind = "canceled" if run.status == DagsterRunStatus.CANCELED else "failed"
-    always = "The run was canceled." if kind == "canceled" else "" if errors else first
+    always = "The run was canceled." if kind == "canceled" else "" if failures else first
 
-    def problem(key: str, kind: Kind, label: str, said: str, names: list[str]) -> Problem:
+    def problem(
+        key: str, kind: Kind, label: str, said: str, names: list[str], at: datetime
+    ) -> Problem:
         reason = clean(said)
         return Problem(
             key=key,
@@ -69,14 +71,20 @@ def problems_of(
             label=label,
             reason=reason,
             signature=signature_of(reason, names),
-            since=ended.isoformat(),
-            ends_after=ended.isoformat(),
+            since=at.isoformat(),
+            ends_after=at.isoformat(),
             run_id=run.run_id,
         )
 
     for name, (reason, serves) in report.missing.items():
         extract = extracts[name]
-        is_refused = kind == "failed" and not _REFUSALS.isdisjoint(_step_errors(extract, errors))
+        own = _first_of(extract, failures)
+        # the rest of the run may go on for long, and somebody may have mended it meanwhile
+        at = own.at if own is not None else ended
+        last = instance.get_latest_materialization_event(key_of(extract))
+        if last is not None and last.timestamp >= at.timestamp():
+            continue
+        is_refused = kind == "failed" and own is not None and own.error in _REFUSALS
         yield replace(
             problem(
                 f"{RUN}:{name}",
@@ -84,18 +92,26 @@ def problems_of(
                 label_of(extract),
                 always or reason,
                 _names(extract),
+                at,
             ),
             serves=capitalized(serves),
         )
     # others may run something without a place in our code, which is not ours to tell
     if not report.missing and (report.arrived or run.remote_job_origin is not None):
-        yield problem(f"{JOB}:{run.job_name}", kind, _run_label(run), always or first, [])
+        yield problem(f"{JOB}:{run.job_name}", kind, _run_label(run), always or first, [], ended)
 
 
-def _failures(instance: DagsterInstance, run: DagsterRun) -> tuple[Mapping[str, str], str]:
-    """Return the name of our error of each step that failed, and what was said first."""
+class _Failure(NamedTuple):
+    """The name of our error, or "", and when it was."""
+
+    error: str
+    at: datetime
+
+
+def _failures(instance: DagsterInstance, run: DagsterRun) -> tuple[Mapping[str, _Failure], str]:
+    """Return the failure of each step that failed, and what was said first."""
     kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
-    errors, said = {}, []
+    failures, said = {}, []
     for entry in instance.all_logs(run.run_id, of_type=kinds):
         event = entry.get_dagster_event()
         if event.event_type == DagsterEventType.RUN_FAILURE:
@@ -106,16 +122,18 @@ def _failures(instance: DagsterInstance, run: DagsterRun) -> tuple[Mapping[str, 
         data = event.step_failure_data
         user = data.user_failure_data
         named = user.metadata.get("error") if user else None
-        errors[event.step_key or ""] = str(named.value) if named else ""
+        at = datetime.fromtimestamp(entry.timestamp, timezone.utc)
+        failures[event.step_key or ""] = _Failure(str(named.value) if named else "", at)
         said.append(
             (user.description if user else None) or (data.error.message if data.error else "")
         )
-    return errors, next(filter(None, said), "")
+    return failures, next(filter(None, said), "")
 
 
-def _step_errors(extract: Extract, errors: Mapping[str, str]) -> set[str]:
+def _first_of(extract: Extract, failures: Mapping[str, _Failure]) -> _Failure | None:
     keys = (dg.AssetKey([stage, extract.name]) for stage in ("parquet", "hyper", "tableau"))
-    return {errors.get(key.to_python_identifier(), "") for key in keys}
+    found = (failures.get(key.to_python_identifier()) for key in keys)
+    return next(filter(None, found), None)
 
 
 def unreadable(run: DagsterRun, ended: datetime, error: Exception) -> Problem:

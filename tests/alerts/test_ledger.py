@@ -44,6 +44,11 @@ def told(state: State, now: datetime = NOW) -> list[str]:
     return [message.title for message in state.compose(WORDS, ["hook"], now)]
 
 
+def test_words_show_no_secret() -> None:
+    """What may not be shown is not in their repr either."""
+    assert "hushhush" not in repr(WORDS)
+
+
 def test_messages_read_well() -> None:
     """A warning says what, when, why, what is still there, and where to look."""
     state = State()

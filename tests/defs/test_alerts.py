@@ -149,6 +149,20 @@ def test_refused_data_are_no_crash(error: type[Exception], sales: Shop, hook: Ca
     assert told["FAILED Orders (Retail/Daily)"][3] == "OSError: disk full"
 
 
+def test_what_was_mended_while_the_run_went_on_is_not_told(sales: Shop, hook: Catcher) -> None:
+    """An extract that was published after its failure, but before the run ended, is no problem."""
+    sensor = alert_sensor(sales.settings(hook), sales.reporter)
+    tick(sensor, sales.instance)
+    mended = dg.AssetMaterialization(dg.AssetKey(["tableau", "orders"]))
+    sales.acts = {
+        "tableau/orders": raising(DOWN),
+        # its turn comes after
+        "tableau/sales": lambda: sales.instance.report_runless_asset_event(mended),
+    }
+    assert not sales.run().success
+    assert tick(sensor, sales.instance) == "Nothing to tell."
+
+
 def test_a_run_that_is_canceled_or_never_started_is_told(sales: Shop, hook: Catcher) -> None:
     """A canceled run says so; one that failed before any step says what Dagster says."""
     sensor = alert_sensor(sales.settings(hook), sales.reporter)
