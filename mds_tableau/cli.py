@@ -22,6 +22,7 @@ _LATE: Final = {
     "doctor": ("mds_tableau.doctor_command", "doctor"),
     "inspect": ("mds_tableau.inspect_command", "inspect_command"),
     "list": ("mds_tableau.list_command", "list_command"),
+    "notify": ("mds_tableau.notify_command", "notify"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
 }

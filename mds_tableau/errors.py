@@ -68,6 +68,10 @@ class ExportError(Terminal):
     """A mart could not be written as Parquet, or what was written differs from the mart."""
 
 
+class RefusedValues(ExportError):
+    """A mart holds values that an extract cannot hold; all kinds of them are listed together."""
+
+
 class ExtractError(Terminal):
     """Parquet could not be converted to a `.hyper`, or the `.hyper` differs from the Parquet."""
 

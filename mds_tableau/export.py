@@ -19,7 +19,7 @@ import duckdb
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
-from mds_tableau.errors import ExportError, ExtractError
+from mds_tableau.errors import ExportError, ExtractError, RefusedValues
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
 from mds_tableau.parquet import (
@@ -75,12 +75,10 @@ class MartExport:
     compiled: str = ""
     wording: Wording = MODEL
 
-    def cannot(self, why: str) -> ExportError:
+    def cannot(self, why: str, error: type[ExportError] = ExportError) -> ExportError:
         """Return the error that says why this mart cannot be exported."""
         space = "" if why.startswith("\n") else " "
-        return ExportError(
-            f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}"
-        )
+        return error(f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}")
 
 
 def export_mart(
@@ -104,8 +102,9 @@ def export_mart(
 
     Raises:
         UnsupportedColumn: A column has a type or a name that an extract cannot hold.
-        ExportError: A value does not fit the type it is exported as, the relation is not there,
-            the disk is full, or what was written differs from the mart.
+        RefusedValues: A value does not fit the type it is exported as.
+        ExportError: The relation is not there, the disk is full, or what was written differs from
+            the mart.
     """
     started = time.perf_counter()
     with sole_writer(folder):
@@ -201,7 +200,7 @@ def _checked(
 
     stopping, warnings = told_apart(check_values(connection, mart.relation, plans), tell)
     if stopping:
-        raise mart.cannot(stopping)
+        raise mart.cannot(stopping, RefusedValues)
     return [*renamed, *warnings]
 
 

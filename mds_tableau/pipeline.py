@@ -15,8 +15,10 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
 from mds_tableau.database_sources import database_sources
+from mds_tableau.defs.alerts import alert_sensor
 from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
+from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
@@ -93,7 +95,7 @@ def build_definitions(
         asset_checks=[dbt_check],
         jobs=[job],
         schedules=[schedule],
-        sensors=[sensor],
+        sensors=[sensor, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
         executor=reporting(executor, reporter),
@@ -138,15 +140,18 @@ def extract_definitions(
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
     folders = Folders.of(settings)
+    extracts = _plan(read, select(read, settings.mds_marts), settings)
     return dg.Definitions(
         assets=_assets(
-            _plan(read, select(read, settings.mds_marts), settings),
+            extracts,
             read,
             translator,
             gate_by_checks(read, translator),
             folders,
             session=lambda: Session(settings=duckdb_settings or {}),
         ),
+        # what dbt said of a mart that it did not build is in the team's own run
+        sensors=_watching(settings, Reporter(extracts, read, dict, folders)),
         resources=_resources(settings, Path(duckdb_path)),
     )
 
@@ -157,7 +162,17 @@ def _plan(manifest: Manifest, selected: Collection[str], settings: Settings) -> 
         selected,
         selection=settings.mds_marts,
         project=settings.tableau_project,
+        deadline=settings.mds_deadline,
+        zone=settings.mds_timezone,
     )
+
+
+def _watching(settings: Settings, reporter: Reporter) -> list[dg.SensorDefinition]:
+    sensors = (
+        alert_sensor(settings, reporter),
+        deadline_sensor(settings, reporter.extracts, reporter.folders),
+    )
+    return [sensor for sensor in sensors if sensor is not None]
 
 
 def _assets(

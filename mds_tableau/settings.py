@@ -7,6 +7,7 @@ read `os.environ`; what must hold of the values is in `settings_rules`.
 
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -123,6 +124,18 @@ class Settings(BaseSettings):
     )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
+    mds_deadline: str = Field(
+        "", description="When extracts have to be fresh whose model says nothing of it."
+    )
+    mds_notify: SecretStr = Field(
+        SecretStr(""), description="URLs of apprise that alerts go to; none: no alerts."
+    )
+    mds_notify_summary: str = Field(
+        "", description="When a summary is sent, as a deadline is written; none: never."
+    )
+    mds_ui_url: str = Field(
+        "http://127.0.0.1:3000", description="Where the Dagster UI is, for links in alerts."
+    )
     mds_create_projects: bool = Field(
         False, description="Whether projects that are missing on the server are created."
     )
@@ -172,7 +185,10 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Return the values that nobody may see, for taking them out of what others say."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one]
+        whole = [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one]
+        # an error would show one of the URLs
+        urls = re.split(r"[\s,;]+", self.mds_notify.get_secret_value())
+        return [*whole, *filter(None, urls)]
 
     def export(self) -> None:
         """Put into the environment what dbt and Dagster read there.

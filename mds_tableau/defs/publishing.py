@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from mds_tableau.columns import counted
+from mds_tableau.defs.deadlines import freshness_policy
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import described_columns, published_metadata
@@ -62,6 +63,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             **described_columns(mart),
         },
         op_tags=_AFTER_CONVERSIONS,
+        freshness_policy=freshness_policy(extract.deadline),
     )
     def tableau(
         context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
