@@ -104,7 +104,7 @@ def load_database(
         CannotContinueError: The columns are not those that `given.increasing` expects.
     """
     if given.increasing is not None and given.query:
-        raise InputError("Only a table can be read in the order of a column, not a query.")
+        raise UsageError("Only a table can be read in the order of a column, not a query.")
     if bool(given.table) == bool(given.query):
         raise UsageError(f"Give either a table or a query to read of {shown(given.url)}.")
     quoted = quote_identifier(table)
