@@ -168,6 +168,7 @@ def _order(given: Mapping[str, Any], settings: Settings, table: str, name: str) 
         allow_row_fall=given["allow_row_fall"],
         max_row_fall=settings.mds_max_row_fall,
         verify=settings.mds_verify,
+        force=given["force"] or settings.mds_force,
     )
 
 
@@ -228,6 +229,11 @@ def _summary(done: Done, order: Order) -> str:
         return f"{rows} of {done.origin}.{kept}"
     told = done.published
     revision = f", revision {told.revision}" if told.revision else ""
+    if done.is_unchanged:
+        return (
+            f"Unchanged: '{told.datasource}' in '{told.project}' holds these {rows} of "
+            f"{done.origin} since {told.published_at}: {told.url}{kept}"
+        )
     return (
         f"Published {rows} of {done.origin} as '{told.datasource}' in '{told.project}' "
         f"({told.mode}{revision}): {told.url}{kept}"
@@ -246,6 +252,7 @@ def _as_json(done: Done, order: Order) -> dict[str, Any]:
         "sha256": made.sha256,
         "output": str(order.output) if order.output is not None else None,
         "published": published or None,
+        "unchanged": done.is_unchanged,
         "notes": list(done.notes),
         "warnings": list(done.warnings),
     }

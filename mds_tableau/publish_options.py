@@ -133,6 +133,9 @@ _OPTIONS: Final = (
         "--allow-row-fall", is_flag=True, help="Publish also with far fewer rows than before."
     ),
     click.option(
+        "--force", is_flag=True, help="Publish also what the server holds since the last time."
+    ),
+    click.option(
         "--output",
         "-o",
         type=click.Path(path_type=Path, dir_okay=False),

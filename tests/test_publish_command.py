@@ -61,7 +61,7 @@ def test_a_file_becomes_a_datasource_and_then_the_next_revision(here: Path) -> N
         ("2", "04567", "-0.25", "2026-02-28"),
         ("3", None, None, None),
     ]
-    again = json.loads(run(*words, "--json").stdout)
+    again = json.loads(run(*words, "--json", "--force").stdout)
     assert (again["published"]["mode"], again["published"]["revision"]) == ("replace", 2)
     assert (again["rows"], again["published"]["id"]) == (3, seen.id)
     # nothing is left of what it took
@@ -252,8 +252,29 @@ def test_what_the_publisher_warns_of_is_said(here: Path) -> None:
     """An owner who is not there is a warning on the terminal, and in what scripts read."""
     words = ("-i", "sales.csv", "-n", "S", "--owner", "nobody")
     assert "Warning: There is no user 'nobody'" in run(*words).stderr
-    [warning] = json.loads(run(*words, "--json").stdout)["warnings"]
+    [warning] = json.loads(run(*words, "--json", "--force").stdout)["warnings"]
     assert warning.startswith("There is no user 'nobody'")
+
+
+def test_what_the_server_holds_already_is_not_sent_again(here: Path) -> None:
+    """It is said since when it is there; other rows or other words are a new revision."""
+    words = ("-i", "sales.csv", "-n", "S")
+    assert run(*words).exit_code == 0
+    same = run(*words)
+    assert same.exit_code == 0
+    assert "Unchanged: 'S' in 'Default' holds these 3 rows of sales.csv since 20" in same.stdout
+    told = json.loads(run(*words, "--json", "-o", "s.hyper").stdout)
+    assert (told["unchanged"], told["published"]["revision"]) == (True, 1)
+    assert (here / "s.hyper").stat().st_size == told["extract_bytes"]
+    assert held(here)["S"].revision == 1
+    # the same rows in another order are the same data
+    head, *rows = SALES.splitlines()
+    (here / "sales.csv").write_text("\n".join([head, *reversed(rows)]))
+    assert "Unchanged" in run(*words).stdout
+    assert "revision 2" in run(*words, "--tag", "new").stdout
+    (here / "sales.csv").write_text(SALES + "4,1,1.00,2026-03-01\n")
+    assert "revision 3" in run(*words, "--tag", "new").stdout
+    assert len(held(here)["S"].rows) == 4
 
 
 def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:
