@@ -12,10 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 from rich.box import SIMPLE_HEAD
@@ -179,14 +179,18 @@ def _asset(step: str) -> str:
 
 def _records(
     settings: Settings, since: datetime
-) -> Iterator[tuple[str, dict[str, float | str], list[float]]]:
-    """Yield what was published since then: name, what is known of it, seconds of each stage."""
+) -> Iterator[tuple[str, dict[str, float | str], list[float | None]]]:
+    """Yield what was published since then, or found to be there unchanged.
+
+    Yields:
+        Name, what is known of it, and seconds of each stage, None where nothing had to be done.
+    """
     data = settings.mds_data_dir
     results = read_json(data / "dbt_results.json") or {}
     built = {key.rpartition(".")[2]: result["seconds"] for key, result in results.items()}
     for path in sorted((data / "published").glob("*.json")):
         published = read_json(path) or {}
-        if not published or datetime.fromisoformat(published["published_at"]) < since:
+        if not published or not _is_since(since, published, "confirmed_at"):
             continue
         name = path.stem
         manifests = sorted((data / "parquet" / name).glob("*/_manifest.json"))
@@ -195,14 +199,18 @@ def _records(
         size = sum(part["bytes"] for part in parquet.get("parts", ()))
         seconds = [
             built.get(name, 0.0),
-            parquet.get("seconds", 0.0),
-            hyper.get("seconds", 0.0),
-            published.get("seconds", 0.0),
+            parquet["seconds"] if _is_since(since, parquet, "created_at") else None,
+            hyper["seconds"] if _is_since(since, hyper, "created_at") else None,
+            published["seconds"] if _is_since(since, published, "published_at") else None,
         ]
         yield name, {**published, "parquet_bytes": size}, seconds
 
 
-def _table(records: Sequence[tuple[str, dict[str, float | str], list[float]]]) -> Table:
+def _is_since(since: datetime, record: Mapping[str, Any], moment: str) -> bool:
+    return moment in record and datetime.fromisoformat(record[moment]) >= since
+
+
+def _table(records: Sequence[tuple[str, dict[str, float | str], list[float | None]]]) -> Table:
     table = Table(title="Published", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("datasource", no_wrap=True)
     table.add_column("project", no_wrap=True)
@@ -220,7 +228,7 @@ def _table(records: Sequence[tuple[str, dict[str, float | str], list[float]]]) -
             f"{record['rows']:,}",
             f"{float(record['parquet_bytes']) / 1e6:.2f}",
             f"{float(record['bytes']) / 1e6:.2f}",
-            *(f"{value:.2f}" for value in seconds),
+            *("same" if value is None else f"{value:.2f}" for value in seconds),
         )
     return table
 
