@@ -15,6 +15,7 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
 from mds_tableau.database_sources import database_sources
+from mds_tableau.defs.alerts import alert_sensor
 from mds_tableau.defs.automation import (
     Watched,
     automation,
@@ -23,6 +24,7 @@ from mds_tableau.defs.automation import (
 )
 from mds_tableau.defs.conditions import rebuilt_sensor, when_rebuilt
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
+from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
@@ -58,7 +60,7 @@ def build_definitions(
     prepared = prepare(project, settings.mds_marts, declared.selections)
     manifest = prepared.manifest
     translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
     runner = DbtRunner(
         dbt=dbt_resource(project),
         project=project,
@@ -102,7 +104,7 @@ def build_definitions(
         asset_checks=[dbt_check],
         jobs=automatic.jobs,
         schedules=automatic.schedules,
-        sensors=automatic.sensors,
+        sensors=[*automatic.sensors, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
         executor=reporting(executor, reporter),
@@ -147,21 +149,25 @@ def extract_definitions(
     settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
+    extracts = _plan(read, select(read, settings.mds_marts), settings)
     exports = _assets(
-        _plan(read, select(read, settings.mds_marts), settings),
+        extracts,
         read,
         translator,
         gate_by_checks(read, translator),
         folders,
         session=lambda: Session(settings=duckdb_settings or {}),
     )
+    follower = rebuilt_sensor(
+        exports, seconds=settings.mds_sensor_seconds, status=sensor_status(settings)
+    )
     return dg.Definitions(
         assets=exports,
+        # what dbt said of a mart that it did not build is in the team's own run
         sensors=[
-            rebuilt_sensor(
-                exports, seconds=settings.mds_sensor_seconds, status=sensor_status(settings)
-            )
+            follower,
+            *_watching(settings, Reporter(extracts, read, dict, folders)),
         ],
         resources=_resources(settings, Path(duckdb_path)),
     )
@@ -173,7 +179,17 @@ def _plan(manifest: Manifest, selected: Collection[str], settings: Settings) -> 
         selected,
         selection=settings.mds_marts,
         project=settings.tableau_project,
+        deadline=settings.mds_deadline,
+        zone=settings.mds_timezone,
     )
+
+
+def _watching(settings: Settings, reporter: Reporter) -> list[dg.SensorDefinition]:
+    sensors = (
+        alert_sensor(settings, reporter),
+        deadline_sensor(settings, reporter.extracts, reporter.folders),
+    )
+    return [sensor for sensor in sensors if sensor is not None]
 
 
 def _assets(

@@ -14,9 +14,9 @@ from zoneinfo import available_timezones
 
 import yaml
 
+from mds_tableau.deadlines import is_zone
 from mds_tableau.errors import ScheduleError
 from mds_tableau.extracts import Extract
-from mds_tableau.settings_rules import is_time_zone
 
 FILE: Final = "schedules.yml"
 DEFAULT: Final = "daily"
@@ -151,7 +151,7 @@ def plan_schedules(
         is_written = schedule.name in declared.written
         where = f"schedules.{schedule.name} in {file} has cron" if is_written else "MDS_SCHEDULE is"
         # a zone that there is not is told already
-        if is_time_zone(schedule.timezone):
+        if is_zone(schedule.timezone):
             wrong = cron_problem(schedule.cron, schedule.timezone)
             problems += [f"{where} {schedule.cron!r}; {wrong}"] if wrong else []
     by_name = {schedule.name: schedule for schedule in declared.schedules}
@@ -253,7 +253,7 @@ def _problems(
             "one of them."
         )
     zone = options.get("timezone")
-    if isinstance(zone, str) and zone.strip() and not is_time_zone(zone):
+    if isinstance(zone, str) and zone.strip() and not is_zone(zone):
         yield (
             f"{where} has timezone {zone!r}, which is no IANA time zone such as Europe/London."
             f"{_nearest_zone(zone)}"

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import (
     Loaded,
     Progress,
@@ -104,9 +104,9 @@ def load_database(
         CannotContinueError: The columns are not those that `given.increasing` expects.
     """
     if given.increasing is not None and given.query:
-        raise InputError("Only a table can be read in the order of a column, not a query.")
+        raise UsageError("Only a table can be read in the order of a column, not a query.")
     if bool(given.table) == bool(given.query):
-        raise InputError(f"Give either a table or a query to read of {shown(given.url)}.")
+        raise UsageError(f"Give either a table or a query to read of {shown(given.url)}.")
     quoted = quote_identifier(table)
     reader = _reader(given.url)
     origin, notes = reader.load(
@@ -163,17 +163,30 @@ def _reader(url: str) -> _Reader:
     return _of_file(file_of(url))
 
 
+def is_database_file(path: Path) -> bool:
+    """Return whether a path is that of a SQLite or DuckDB file."""
+    try:
+        return _reader_of(path) is not None
+    except OSError:
+        return False
+
+
 def _of_file(path: Path) -> _Reader:
     try:
-        with path.open("rb") as file:
-            start = file.read(16)
+        reader = _reader_of(path)
     except OSError as error:
-        raise InputError(f"Cannot open {path}: {error.strerror}.") from None
-    if start == _SQLITE:
-        return sqlite
-    if start[8:12] == _DUCKDB:
-        return duckdb_file
-    raise InputError(
+        raise UsageError(f"Cannot open {path}: {error.strerror}.") from None
+    if reader is not None:
+        return reader
+    raise UsageError(
         f"{path} is neither a SQLite nor a DuckDB file. Give the URL of a database "
         "(postgresql://user@host/database) or the path of such a file."
     )
+
+
+def _reader_of(path: Path) -> _Reader | None:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start == _SQLITE:
+        return sqlite
+    return duckdb_file if start[8:12] == _DUCKDB else None

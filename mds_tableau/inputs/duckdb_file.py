@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_path
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types, cast
 from mds_tableau.inputs.database_url import file_of
@@ -28,6 +28,8 @@ from mds_tableau.inputs.tables import TableName, check_names, checked_query, fin
 from mds_tableau.warehouse import wait_until_free
 
 _ATTACHED: Final = "mds_tableau_attached"
+_NO_MEANING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+"""What DuckDB says of a query that it would not run, whatever the data."""
 
 
 def load(
@@ -130,7 +132,7 @@ def _attached(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A cursor whose names are those of the file; the connection's own stay as they are."""
     if not path.is_file():
-        raise InputError(f"There is no file {path}.")
+        raise UsageError(f"There is no file {path}.")
     wait_until_free(path, read_only=True, log=lambda _: None)
     with connection.cursor() as cursor:
         try:
@@ -141,7 +143,8 @@ def _attached(
             cursor.execute(f"USE {_ATTACHED}")
             yield cursor
         except duckdb.Error as error:
-            raise InputError(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
+            kind = UsageError if isinstance(error, _NO_MEANING) else InputError
+            raise kind(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
         finally:
             cursor.execute(f"USE {_here(connection)}")
             cursor.execute(f"DETACH {_ATTACHED}")

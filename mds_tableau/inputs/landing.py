@@ -18,6 +18,9 @@ from mds_tableau.inputs.increasing import Increasing, require_columns
 if TYPE_CHECKING:
     import pyarrow
 
+Place = Callable[[int, str], str]
+"""Says where the value of a row, counted from 1, and a column is."""
+
 _BATCH: Final = "mds_tableau_arriving"
 _CHUNK_BYTES: Final = 32 * 1024**2
 """What is gathered before it is inserted: enough to make an insert worth it, little in memory."""
@@ -67,6 +70,7 @@ def land(
     *,
     origin: str,
     counted: Callable[[int], None],
+    place: Place | None = None,
     increasing: Increasing | None = None,
 ) -> int:
     """Make the table of the batches and return the number of rows that arrived.
@@ -81,6 +85,7 @@ def land(
         batches: The rows; not more than a few of them are held at a time.
         origin: What messages call the data.
         counted: Told how many rows have arrived.
+        place: Says where a value is; by default by row and column.
         increasing: What was asked for, when the rows come in the order of a column.
 
     Raises:
@@ -109,7 +114,9 @@ def land(
             except duckdb.Error as error:
                 connection.rollback()
                 connection.register(_BATCH, arriving)
-                raise first_misfit(connection, _BATCH, columns, rows, origin, error) from None
+                raise first_misfit(
+                    connection, _BATCH, columns, rows, origin, error, place
+                ) from None
             rows += arriving.num_rows
             if increasing is not None:
                 connection.commit()
@@ -181,6 +188,7 @@ def first_misfit(
     before: int,
     origin: str,
     error: duckdb.Error,
+    place: Place | None = None,
 ) -> InputError:
     """Return the error that names the first value that would change, or says what else it was.
 
@@ -191,6 +199,7 @@ def first_misfit(
         before: Rows that came before those.
         origin: What messages call the data.
         error: What DuckDB said.
+        place: Says where a value is; by default by row and column.
     """
     found: tuple[int, ArrivingColumn, str | None] | None = None
     for column in columns:
@@ -207,11 +216,13 @@ def first_misfit(
     number, column, value = found
     others = " or ".join(f"{column.name}={t}" for t in _INSTEAD.get(column.duckdb_type, _TEXT))
     declared = f" ({column.declared})" if column.declared else ""
+    where, elsewhere = f"Row {before + number:,} of {origin}:", ", or read by a query that does"
+    if place is not None:
+        where, elsewhere = f"{place(before + number, column.name)},", ""
     return InputError(
-        f"Row {before + number:,} of {origin}: column '{column.name}'{declared} holds "
-        f"{_short(value)}, which cannot be {column.duckdb_type} without a change. Ask for another "
-        f"type of the column, such as {others}, correct the value, or read by a query "
-        "that converts it or leaves it out."
+        f"{where} column '{column.name}'{declared} holds {_short(value)}, which cannot be "
+        f"{column.duckdb_type} without a change. Ask for another type of the column, such as "
+        f"{others}, or correct or leave out the value{elsewhere}."
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types, cast
 from mds_tableau.inputs.database_url import place, scrubbed, shown
@@ -156,13 +156,13 @@ def _session(url: str) -> Iterator[Any]:
         import pyarrow as pa  # noqa: F401
         import sqlalchemy as sa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading {shown(url)} needs packages that are not installed ({error.name}). {_INSTALL}"
         ) from None
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
     except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
-        raise InputError(
+        raise UsageError(
             f"Cannot read {shown(url)}: {scrubbed(str(error), url)} {_INSTALL}"
         ) from None
     connected = False
@@ -190,7 +190,7 @@ def _failed(error: Any, url: str, *, connected: bool) -> MdsTableauError:
     if connected:
         return InputError(f"{place(url)} refuses: {words}.")
     if _TERMINAL.search(words):
-        return InputError(f"Cannot connect to {shown(url)}: {words}. Correct the URL.")
+        return UsageError(f"Cannot connect to {shown(url)}: {words}. Correct the URL.")
     return DatabaseUnreachable(
         f"Cannot reach {shown(url)}: {words}. Check that the server runs and that this machine may "
         "reach it, then run again."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types
 from mds_tableau.inputs.database_url import place, scrubbed, shown, with_parameters
@@ -157,7 +157,7 @@ def _session(url: str) -> Iterator[Any]:
         import adbc_driver_postgresql.dbapi as driver
         import pyarrow as pa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading PostgreSQL needs packages that are not installed ({error.name}). Install "
             "them: pip install 'mds_tableau[postgres]'"
         ) from None
@@ -184,7 +184,7 @@ def _session(url: str) -> Iterator[Any]:
 def _refused(error: Exception, url: str) -> MdsTableauError:
     words = _words(error, url)
     if _TERMINAL.search(words) and not _BUSY.search(words):
-        return InputError(
+        return UsageError(
             f"Cannot connect to {shown(url)}: {words} Correct the URL, or what it takes the "
             "password from: PGPASSWORD or ~/.pgpass."
         )
@@ -201,7 +201,9 @@ def _failed(connection: Any, error: Exception, url: str) -> MdsTableauError:
             f"The connection to {place(url)} was lost, or the server gave up: {_words(error, url)} "
             "Nothing of what had been read was kept; run again."
         )
-    return InputError(f"{place(url)} refuses: {_words(error, url)}")
+    # what was asked for has no meaning there, or may not be done
+    kind = UsageError if state.startswith(("42", "3F")) else InputError
+    return kind(f"{place(url)} refuses: {_words(error, url)}")
 
 
 def _lost(connection: Any) -> bool:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_text
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types
 from mds_tableau.inputs.database_url import file_of
@@ -159,12 +159,12 @@ def _session(path: Path) -> Iterator[Any]:
         import adbc_driver_sqlite.dbapi as driver
         import pyarrow as pa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading SQLite needs packages that are not installed ({error.name}). Install them: "
             "pip install 'mds_tableau[sqlite]'"
         ) from None
     if not path.is_file():
-        raise InputError(f"There is no file {path}.")
+        raise UsageError(f"There is no file {path}.")
     failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
     connection = None
     try:
