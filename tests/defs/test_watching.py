@@ -23,11 +23,12 @@ def _status(definitions: dg.Definitions) -> dict[str, bool]:
 def test_settings_make_sensors_and_policies(place: Workplace) -> None:
     """With both settings each datasource has a policy and both sensors are on; without, nothing."""
     definitions = build_definitions(place.settings())
-    assert _status(definitions) == {"raw_files_changed": False}
+    others = {"raw_files_changed": False, "marts_rebuilt": False}
+    assert _status(definitions) == others
     os.environ.update(MDS_DEADLINE="07:30 weekdays within 2h", MDS_NOTIFY="json://127.0.0.1:9")
     os.environ["MDS_TIMEZONE"] = "Europe/London"
     definitions = build_definitions(place.settings())
-    assert _status(definitions) == {"raw_files_changed": False, "alerts": True, "deadlines": True}
+    assert _status(definitions) == {**others, "alerts": True, "deadlines": True}
     graph = definitions.resolve_asset_graph()
     policies = {
         key.to_user_string(): policy
@@ -43,4 +44,4 @@ def test_settings_make_sensors_and_policies(place: Workplace) -> None:
     team = extract_definitions(
         place.project / "target" / "manifest.json", duckdb_path=Path("warehouse.duckdb")
     )
-    assert _status(team) == {"alerts": True, "deadlines": True}
+    assert _status(team) == {"marts_rebuilt": False, "alerts": True, "deadlines": True}
