@@ -23,6 +23,7 @@ _LATE: Final = {
     "list": ("mds_tableau.list_command", "list_command"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
+    "up": ("mds_tableau.up_command", "up"),
 }
 """Commands by name: where they are, as loading them takes longer than all others need."""
 

@@ -120,6 +120,12 @@ class Settings(BaseSettings):
     )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
+    mds_sensor_seconds: int = Field(
+        60, ge=1, description="Seconds between two looks of the sensor at the raw files."
+    )
+    mds_keep_runs: int = Field(
+        60, ge=1, description="Days that runs and their logs are kept in Dagster's instance."
+    )
     mds_create_projects: bool = Field(
         False, description="Whether projects that are missing on the server are created."
     )

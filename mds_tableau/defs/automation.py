@@ -83,7 +83,7 @@ def automation(
     @dg.sensor(
         name="raw_files_changed",
         job=refresh_all,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=settings.mds_sensor_seconds,
         description=(
             "Starts refresh_all when a raw file is new or changed and stayed the same between two "
             "looks, so that a file that is still being written is left alone."
