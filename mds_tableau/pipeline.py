@@ -23,6 +23,7 @@ from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
+from mds_tableau.defs.tidying import tidying
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
@@ -69,6 +70,7 @@ def build_definitions(
         settings,
         lambda: (f for s in manifest.sources() for f in files(s, base=project.project_dir)),
     )
+    tidy_job, tidy_schedule = tidying(settings.mds_keep_runs, settings.mds_timezone)
     reporter = Reporter(extracts, manifest, runner.results.load, folders)
     return dg.Definitions(
         assets=[
@@ -86,8 +88,8 @@ def build_definitions(
             ),
         ],
         asset_checks=[dbt_check],
-        jobs=[job],
-        schedules=[schedule],
+        jobs=[job, tidy_job],
+        schedules=[schedule, tidy_schedule],
         sensors=[sensor],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),

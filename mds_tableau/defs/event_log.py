@@ -4,8 +4,9 @@ Named in `data/dagster/dagster.yaml`. What is stored and how it is read stay Dag
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy import Connection, Engine, create_engine
@@ -30,6 +31,16 @@ class EventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run, and the file that had them, which Dagster would leave."""
+        super().delete_events(run_id)
+        self._initialized_dbs.discard(run_id)
+        shard = Path(self.path_for_shard(run_id))
+        for path in (shard, Path(f"{shard}-wal"), Path(f"{shard}-shm")):
+            # where somebody looks at it just now, Windows does not let it go
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,82 @@
+"""`mds-tableau up` keeps the pipeline going by itself, through kills and stops."""
+
+import signal
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from tests.e2e.up import Up, serving
+from tests.pipeline import ROOT, Workplace, held_by_sandbox
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt, pytest.mark.hyper]
+
+Status = dg.DagsterRunStatus
+_UNDER_WAY = (Status.STARTED,)
+_SOURCE = """
+version: 2
+sources:
+  - name: raw
+    tables:
+      - name: visits
+        config:
+          meta:
+            external_location: "{{ env_var('MDS_RAW_DIR') }}/visits.csv"
+"""
+
+
+def _place(folder: Path) -> Workplace:
+    """A small project with one raw file, which the sandbox does not hold yet."""
+    place = Workplace.create(
+        folder,
+        ROOT / "tests" / "projects" / "shop",
+        MDS_MARTS="visits",
+        MDS_SENSOR_SECONDS="1",
+    )
+    reporting = place.project / "models" / "reporting"
+    (reporting / "sources.yml").write_text(_SOURCE)
+    (reporting / "visits.sql").write_text("select day, guests from {{ source('raw', 'visits') }}")
+    return place
+
+
+def _drop(up: Up, rows: int) -> None:
+    lines = [f"2026-11-{day + 1:02},{day}" for day in range(rows)]
+    beside = up.place.raw / ".visits.tmp"
+    beside.write_text("day,guests\n" + "\n".join(lines) + "\n")
+    beside.replace(up.place.raw / "visits.csv")
+
+
+def _published(up: Up) -> int:
+    held = held_by_sandbox(up.place.data, up.place.folder / f"look{len(up.runs())}")
+    return len(held["visits"].rows)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as a Linux system does")
+def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> None:
+    """A dropped file arrives by itself, a killed run too on its second try; a stop leaves nobody.
+
+    The run that was killed ends as failed and is tried once more; a run that the stop interrupted
+    ends as failed too, and is to be tried again.
+    """
+    with serving(_place(tmp_path)) as up:
+        _drop(up, 3)
+        up.switch_on("raw_files_changed")
+        up.run_that_is(0, Status.SUCCESS)
+        assert _published(up) == 3
+
+        up.launch("refresh_all")
+        killed = up.run_that_is(1, *_UNDER_WAY)
+        up.process_of(killed).kill()
+        up.run_that_is(1, Status.FAILURE)
+        again = up.run_that_is(2, Status.SUCCESS)
+        assert again.parent_run_id == killed.run_id
+
+        up.launch("refresh_all")
+        stopped = up.process_of(up.run_that_is(3, *_UNDER_WAY))
+        assert up.stop() == 0
+        assert not psutil.pid_exists(stopped.pid)
+        assert up.processes() == []
+        last = up.runs()[3]
+        assert (last.status, last.tags["dagster/will_retry"]) == (Status.FAILURE, "true")
+        assert any("1 run under way" in line for line in up.said)
