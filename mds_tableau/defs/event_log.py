@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -21,6 +23,13 @@ class EventLog(SqliteEventLogStorage):
     Dagster 1.13.27 makes an engine of SQLAlchemy for every single event, and so compiles every
     statement anew; here one for each file is kept. Connections are opened and closed as before.
     """
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "EventLog":
+        """Make one as `dagster.yaml` says; Dagster's own would make one of its own class."""
+        return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
