@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 import threading
@@ -32,10 +33,10 @@ def _place(folder: Path) -> Path:
     return data
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with one run in its instance, what was published, and what is built again."""
-    data = _place(tmp_path / "old")
+    data = _place(tmp_path_factory.mktemp("filled"))
     prepare_home(data / "dagster")
     with dg.DagsterInstance.from_config(str(data / "dagster")) as instance:
         dg.materialize([kept], instance=instance)
@@ -54,6 +55,12 @@ def data(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return data
+
+
+@pytest.fixture
+def data(filled: Path, tmp_path: Path) -> Path:
+    """The data folder that the command uses: one of that kind."""
+    return Path(shutil.copytree(filled, _place(tmp_path / "old")))
 
 
 def _run(*words: str) -> Result:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import EngineEventData
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
@@ -24,6 +25,7 @@ from mds_tableau.defs.launcher import LocalLauncher
 from mds_tableau.defs.tidying import remove_old_runs, shrink
 from mds_tableau.errors import DatabaseLocked, EmptyExtract
 
+ROOT = Path(__file__).parents[2]
 Status = dg.DagsterRunStatus
 
 
@@ -57,6 +59,14 @@ def first() -> None:
 @dg.asset
 def second() -> None:
     """Another."""
+
+
+def test_the_one_in_postgresql_differs_in_its_storage_alone() -> None:
+    """The two committed instances have the same settings but for where runs are kept."""
+    files = [ROOT / "data" / "dagster", ROOT / "deploy" / "postgres"]
+    ours, theirs = (yaml.safe_load((f / "dagster.yaml").read_text("utf-8")) for f in files)
+    del ours["event_log_storage"], theirs["storage"]
+    assert ours == theirs
 
 
 def test_it_is_kept_for_one_machine_and_for_months(instance: dg.DagsterInstance) -> None:

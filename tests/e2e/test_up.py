@@ -1,14 +1,18 @@
 """`mds-tableau up` keeps the pipeline going by itself, through kills and stops."""
 
+import os
+import shutil
 import signal
 from pathlib import Path
 
 import dagster as dg
 import psutil
+import psycopg
 import pytest
 
 from tests.e2e.up import Up, serving
 from tests.pipeline import ROOT, Workplace, held_by_sandbox
+from tests.postgres_server import fresh_database
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt, pytest.mark.hyper]
 
@@ -80,3 +84,24 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
         last = up.runs()[3]
         assert (last.status, last.tags["dagster/will_retry"]) == (Status.FAILURE, "true")
         assert any("1 run under way" in line for line in up.said)
+
+
+def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> None:
+    """With the instance of `deploy/postgres` a run is queued, launched, and seen in the database."""
+    place = _place(tmp_path)
+    home = place.data / "dagster"
+    home.mkdir(parents=True)
+    shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster.yaml")
+    os.environ["DAGSTER_POSTGRES_URL"] = fresh_database(postgres, "instance")
+    with serving(place) as up, psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"]) as database:
+        database.autocommit = True
+        up.launch("tidy_instance")
+        seen = "SELECT run_id FROM runs WHERE status = 'SUCCESS' AND pipeline_name = %s"
+        [run_id] = up.wait_for(lambda: database.execute(seen, ["tidy_instance"]).fetchone())
+        events = database.execute(
+            "SELECT dagster_event_type FROM event_logs WHERE run_id = %s", [run_id]
+        ).fetchall()
+        assert {("PIPELINE_ENQUEUED",), ("PIPELINE_DEQUEUED",), ("STEP_SUCCESS",)} <= {*events}
+        assert up.stop() == 0
+        assert up.processes() == []
+    assert not list(home.rglob("*.db"))
