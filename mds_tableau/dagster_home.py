@@ -14,12 +14,13 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from mds_tableau.children import created, end_at_once, find
-from mds_tableau.errors import ServiceError
+from mds_tableau.errors import ServiceError, SettingsError
 from mds_tableau.files import read_json, write_json
 from mds_tableau.settings import Settings, variable
 
 _LOCK: Final = ".up.lock"
 _STATE: Final = ".up.json"
+_POSTGRES_URL: Final = "DAGSTER_POSTGRES_URL"
 _PACKAGED: Final = Path(__file__).with_name("dagster.yaml")
 _COMMITTED: Final = Path(__file__).parents[1] / "data" / "dagster" / "dagster.yaml"
 
@@ -43,6 +44,22 @@ def prepare_home(home: Path) -> bool:
     shutil.copyfile(_PACKAGED if _PACKAGED.is_file() else _COMMITTED, beside)
     beside.replace(target)
     return True
+
+
+def refuse_other_driver(home: Path) -> None:
+    """Return when the instance is not in PostgreSQL, or the URL names the driver that works.
+
+    Raises:
+        SettingsError: It does not. The URL is not shown, as a password is in it.
+    """
+    config = (home / "dagster.yaml").read_text(encoding="utf-8")
+    url = variable(_POSTGRES_URL)
+    if _POSTGRES_URL in config and not url.startswith("postgresql+psycopg2://"):
+        seen = f"begins with {url.partition('://')[0]}://" if "://" in url else "is not set"
+        raise SettingsError(
+            f"{_POSTGRES_URL} {seen}, and {home / 'dagster.yaml'} reads it. It must be "
+            "postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE, with the driver."
+        )
 
 
 @contextmanager

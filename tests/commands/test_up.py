@@ -1,6 +1,8 @@
 """`mds-tableau up` refuses to begin what would go wrong; what it does is tested in `tests/e2e`."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -67,11 +69,24 @@ def test_what_was_left_behind_is_ended_and_nothing_else(home: Path) -> None:
         subprocess.Popen(command, stdin=subprocess.PIPE) as other,
     ):
         write_state(home, "http://127.0.0.1:3999", [("daemon", left.pid), ("code", other.pid)])
-        state = (home / ".up.json").read_text()
-        since = psutil.Process(other.pid).create_time()
-        (home / ".up.json").write_text(state.replace(str(since), str(since - 3600)))
+        state = json.loads((home / ".up.json").read_text())
+        # whoever had that number was there an hour earlier
+        state["children"][1][2] -= 3600
+        (home / ".up.json").write_text(json.dumps(state))
         with sole_service(home) as ended:
             assert ended == [f"daemon (process {left.pid})"]
         assert not psutil.pid_exists(left.pid)
         assert other.poll() is None
         other.kill()
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://ada:very-secret@db/dagster"])
+def test_an_instance_in_postgresql_needs_the_driver_that_works(home: Path, url: str) -> None:
+    """The message says how the URL has to begin, and does not show the one that there is."""
+    home.mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "postgres" / "dagster.yaml", home)
+    os.environ["DAGSTER_POSTGRES_URL"] = url
+    refused = CliRunner().invoke(main, ["up"])
+    assert refused.exit_code == 1
+    assert "postgresql+psycopg2://USER" in refused.output
+    assert "very-secret" not in refused.output

@@ -87,13 +87,14 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
 
 
 def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> None:
-    """With the instance of `deploy/postgres` a run is queued, launched, and seen in the database."""
+    """With the instance of `deploy/postgres` a run is launched, and seen in the database."""
     place = _place(tmp_path)
     home = place.data / "dagster"
     home.mkdir(parents=True)
     shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster.yaml")
-    os.environ["DAGSTER_POSTGRES_URL"] = fresh_database(postgres, "instance")
-    with serving(place) as up, psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"]) as database:
+    url = fresh_database(postgres, "instance")
+    os.environ["DAGSTER_POSTGRES_URL"] = url.replace("postgresql://", "postgresql+psycopg2://")
+    with serving(place) as up, psycopg.connect(url) as database:
         database.autocommit = True
         up.launch("tidy_instance")
         seen = "SELECT run_id FROM runs WHERE status = 'SUCCESS' AND pipeline_name = %s"
