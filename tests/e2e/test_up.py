@@ -1,8 +1,11 @@
 """`mds-tableau up` keeps the pipeline going by itself, through kills and stops."""
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -56,6 +59,17 @@ def _published(up: Up) -> int:
     return len(held["visits"].rows)
 
 
+def _command(up: Up, *words: str, **environment: str) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("mds-tableau")), *words],
+        env={**os.environ, **up.place.environment, **environment},
+        cwd=up.place.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as a Linux system does")
 def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> None:
     """A dropped file arrives by itself, a killed run too on its second try; a stop leaves nobody.
@@ -71,7 +85,10 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
 
         up.launch("refresh_all")
         killed = up.run_that_is(1, *_UNDER_WAY)
-        up.process_of(killed).kill()
+        process = up.process_of(killed)
+        backup = str(tmp_path / "backup.tar.gz")
+        _command(up, "backup", backup)
+        process.kill()
         up.run_that_is(1, Status.FAILURE)
         again = up.run_that_is(2, Status.SUCCESS)
         assert again.parent_run_id == killed.run_id
@@ -84,6 +101,16 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
         last = up.runs()[3]
         assert (last.status, last.tags["dagster/will_retry"]) == (Status.FAILURE, "true")
         assert any("1 run under way" in line for line in up.said)
+
+    # what was backed up while a run went on is whole somewhere else
+    new = tmp_path / "new"
+    _command(up, "restore", backup, MDS_DATA_DIR=str(new), DAGSTER_HOME=str(new / "dagster"))
+    os.environ["DAGSTER_HOME"] = str(new / "dagster")
+    with dg.DagsterInstance.from_config(str(new / "dagster")) as instance:
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+        assert statuses[killed.run_id] == Status.STARTED
+        assert sorted(statuses.values()) == [Status.STARTED, Status.SUCCESS]
+    assert json.loads((new / "published" / "visits.json").read_text())["rows"] == 3
 
 
 def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> None:
@@ -102,7 +129,7 @@ def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> Non
         events = database.execute(
             "SELECT dagster_event_type FROM event_logs WHERE run_id = %s", [run_id]
         ).fetchall()
-        assert {("PIPELINE_ENQUEUED",), ("PIPELINE_DEQUEUED",), ("STEP_SUCCESS",)} <= {*events}
+        assert {("PIPELINE_ENQUEUED",), ("PIPELINE_STARTING",), ("STEP_SUCCESS",)} <= {*events}
         assert up.stop() == 0
         assert up.processes() == []
     assert not list(home.rglob("*.db"))
