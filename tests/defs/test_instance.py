@@ -155,6 +155,19 @@ def test_a_number_that_another_process_has_now_is_not_taken_for_the_run(
         process.kill()
 
 
+def test_a_run_that_never_told_its_process_is_given_time_and_then_ends(
+    instance: dg.DagsterInstance,
+) -> None:
+    """It may be about to tell; ten minutes later it is taken for dead."""
+    run = _started(instance, None)
+    assert _monitored(instance, run).status == Status.STARTED
+    runs = Path(instance.root_directory) / "history" / "runs.db"
+    with closing(sqlite3.connect(runs)) as database:
+        database.execute("UPDATE runs SET update_timestamp = '2026-01-01 00:00:00.000000'")
+        database.commit()
+    assert _monitored(instance, run).status == Status.FAILURE
+
+
 def _move_events(instance: dg.DagsterInstance, run: dg.DagsterRun, to: datetime) -> None:
     storage = instance.event_log_storage
     for record in instance.get_records_for_run(run.run_id).records:
