@@ -210,7 +210,9 @@ class Service:
             self.wanted.set()
 
         names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        there = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        # what is ignored already stays so: nohup, for one
+        numbers = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, hear) for number in numbers}
         try:
             yield
