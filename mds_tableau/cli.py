@@ -1,7 +1,7 @@
 """The command line `mds-tableau`: thin shells over the library, one for each command.
 
 An error of ours ends as its message and exit code 1, wrong usage as exit code 2; what the commands
-do belongs to the modules that they call.
+do, and exit codes of their own, belong to the modules that they call.
 """
 
 import sqlite3
@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from mds_tableau import __version__
-from mds_tableau.errors import MdsTableauError
+from mds_tableau.errors import MdsTableauError, UsageError
+from mds_tableau.exits import FAILED, WRONG_USAGE, Ended
 from mds_tableau.sandbox.command import sandbox
 from mds_tableau.settings import load_settings
 
@@ -22,6 +23,7 @@ _LATE: Final = {
     "doctor": ("mds_tableau.doctor_command", "doctor"),
     "inspect": ("mds_tableau.inspect_command", "inspect_command"),
     "list": ("mds_tableau.list_command", "list_command"),
+    "notify": ("mds_tableau.notify_command", "notify"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
     "restore": ("mds_tableau.backup_command", "restore"),
@@ -53,7 +55,8 @@ class _Plain(click.Group):
         except (MdsTableauError, OSError, sqlite3.Error) as error:
             if ctx.params.get("verbose"):
                 raise
-            raise click.ClickException(str(error)) from error
+            code = WRONG_USAGE if isinstance(error, UsageError) else FAILED
+            raise Ended(str(error), code) from error
 
 
 @click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,8 +97,8 @@ def demo(ctx: click.Context) -> None:
 def plan(ctx: click.Context, select: str) -> None:
     """Show what becomes of each column of each extract, and where it goes.
 
-    Reads the types of the marts as they were built last. Ends with exit code 1 when an extract
-    would be refused.
+    Reads the types of the marts as they were built last, and says which are not built yet. Ends
+    with exit code 1 when an extract would be refused.
 
     \b
     Example:

@@ -12,10 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 from rich.box import SIMPLE_HEAD
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mds_tableau.columns import quote_path
+from mds_tableau.demo_reports import OFFICES, write_report
 from mds_tableau.errors import SourceError
 from mds_tableau.files import read_json
 from mds_tableau.settings import Settings, child_environment
@@ -58,7 +59,9 @@ _DBT: Final = re.compile(r"\b(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).
 
 
 def place_data(folder: Path) -> int:
-    """Put the eight full tables into `folder`, those that are not there yet; return their bytes.
+    """Put the eight full tables and what two offices report of them into `folder`.
+
+    Those that are there already stay. Returns the bytes of all.
 
     Raises:
         SourceError: The package with the data is not installed.
@@ -85,6 +88,15 @@ def place_data(folder: Path) -> int:
         else:
             shutil.copyfile(origin, beside)
         beside.replace(target)
+    for report in OFFICES:
+        target = folder / f"{report}.csv"
+        if not target.exists():
+            beside = target.with_name(f".{target.name}.tmp")
+            with duckdb.connect() as connection:
+                write_report(
+                    connection, quote_path(source / "transactions.parquet"), report, beside
+                )
+            beside.replace(target)
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -92,8 +104,14 @@ def run_demo(settings: Settings, console: Console) -> int:
     """Place the data, run the job, print the table and what to open next; return the exit code.
 
     Raises:
-        SourceError: The package with the data is not installed.
+        SourceError: There is no dbt project, or the package with the data is not installed.
     """
+    if not (settings.mds_dbt_project / "dbt_project.yml").is_file():
+        raise SourceError(
+            f"There is no dbt project in {settings.mds_dbt_project}, and the demo builds the one "
+            "of this repository. Run it from the folder that holds dbt_project, or set "
+            "MDS_DBT_PROJECT."
+        )
     raw = settings.mds_data_dir / "full"
     size = place_data(raw)
     console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
@@ -108,10 +126,17 @@ def run_demo(settings: Settings, console: Console) -> int:
     started = datetime.now(timezone.utc).replace(microsecond=0)
     code = _run(environment, log, console)
     records = list(_records(settings, since=started))
-    console.print(_table(records), highlight=False)
-    console.print("\nIn the sandbox:", highlight=False)
+    if records:
+        console.print(_table(records), highlight=False)
+        console.print("\nIn the sandbox:", highlight=False)
+    else:
+        console.print("Nothing was published.", highlight=False)
     for _, record, _ in records:
-        console.print(f"  {record['id']}  {record['url']}  {record['datasource']}", highlight=False)
+        console.print(
+            f"  {record['id']}  {record['url']}  {record['datasource']}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if code:
         console.print(f"The job failed; the whole log is in {log}.", style="red")
         return code
@@ -154,14 +179,18 @@ def _asset(step: str) -> str:
 
 def _records(
     settings: Settings, since: datetime
-) -> Iterator[tuple[str, dict[str, float | str], list[float]]]:
-    """Yield what was published since then: name, what is known of it, seconds of each stage."""
+) -> Iterator[tuple[str, dict[str, float | str], list[float | None]]]:
+    """Yield what was published since then, or found to be there unchanged.
+
+    Yields:
+        Name, what is known of it, and seconds of each stage, None where nothing had to be done.
+    """
     data = settings.mds_data_dir
     results = read_json(data / "dbt_results.json") or {}
     built = {key.rpartition(".")[2]: result["seconds"] for key, result in results.items()}
     for path in sorted((data / "published").glob("*.json")):
         published = read_json(path) or {}
-        if not published or datetime.fromisoformat(published["published_at"]) < since:
+        if not published or not _is_since(since, published, "confirmed_at"):
             continue
         name = path.stem
         manifests = sorted((data / "parquet" / name).glob("*/_manifest.json"))
@@ -170,14 +199,18 @@ def _records(
         size = sum(part["bytes"] for part in parquet.get("parts", ()))
         seconds = [
             built.get(name, 0.0),
-            parquet.get("seconds", 0.0),
-            hyper.get("seconds", 0.0),
-            published.get("seconds", 0.0),
+            parquet["seconds"] if _is_since(since, parquet, "created_at") else None,
+            hyper["seconds"] if _is_since(since, hyper, "created_at") else None,
+            published["seconds"] if _is_since(since, published, "published_at") else None,
         ]
         yield name, {**published, "parquet_bytes": size}, seconds
 
 
-def _table(records: Sequence[tuple[str, dict[str, float | str], list[float]]]) -> Table:
+def _is_since(since: datetime, record: Mapping[str, Any], moment: str) -> bool:
+    return moment in record and datetime.fromisoformat(record[moment]) >= since
+
+
+def _table(records: Sequence[tuple[str, dict[str, float | str], list[float | None]]]) -> Table:
     table = Table(title="Published", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("datasource", no_wrap=True)
     table.add_column("project", no_wrap=True)
@@ -195,7 +228,7 @@ def _table(records: Sequence[tuple[str, dict[str, float | str], list[float]]]) -
             f"{record['rows']:,}",
             f"{float(record['parquet_bytes']) / 1e6:.2f}",
             f"{float(record['bytes']) / 1e6:.2f}",
-            *(f"{value:.2f}" for value in seconds),
+            *("same" if value is None else f"{value:.2f}" for value in seconds),
         )
     return table
 

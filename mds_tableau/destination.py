@@ -157,9 +157,13 @@ class Destination:
             SandboxError: The sandbox cannot be started.
         """
         with ExitStack() as stack:
-            server, credentials = self.server, self.sign_in.credentials
+            server, credentials, shown_as = self.server, self.sign_in.credentials, ""
             if not server:
                 server, credentials = stack.enter_context(self.sandbox.running())
+                # its own port is gone when somebody reads of it
+                shown_as = self.sandbox.url
             yield stack.enter_context(
-                sign_in(server, self.site, credentials, self.patience, self.route)
+                sign_in(
+                    server, self.site, credentials, self.patience, self.route, shown_as=shown_as
+                )
             )

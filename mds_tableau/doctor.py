@@ -1,6 +1,7 @@
 """Looks whether everything that a run needs is there, each thing apart from the others.
 
-How a check is run belongs here; what is looked at stands in `doctor_machine` and `doctor_server`.
+How a check is run belongs here; what is looked at stands in `doctor_machine`,
+`doctor_databases` and `doctor_server`.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Final
 
+from mds_tableau.doctor_databases import database_checks
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.doctor_machine import machine_checks
 from mds_tableau.errors import SettingsError
@@ -30,7 +32,7 @@ def examine() -> Iterator[Finding]:
     if not problems and not unreadable:
         yield Finding("settings", "ok", f"complete, for {settings.target}")
     settings.export()
-    for check in (*machine_checks(settings), *_server_checks(settings)):
+    for check in (*machine_checks(settings), *database_checks(settings), *_server_checks(settings)):
         yield from map(hide, run(check))
 
 

@@ -34,6 +34,10 @@ class InputError(Terminal):
     """What was given to be read cannot be read as it is; says where, and what to do."""
 
 
+class UsageError(InputError):
+    """What was asked for cannot be: an option, or a file, table or column that is not there."""
+
+
 class DatabaseUnreachable(Transient):
     """A database did not answer, was busy, or ended the connection before everything was read."""
 
@@ -62,6 +66,10 @@ class HeldBack(Terminal):
 
 class ExportError(Terminal):
     """A mart could not be written as Parquet, or what was written differs from the mart."""
+
+
+class RefusedValues(ExportError):
+    """A mart holds values that an extract cannot hold; all kinds of them are listed together."""
 
 
 class ExtractError(Terminal):

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ import duckdb
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
-from mds_tableau.errors import ExportError
+from mds_tableau.errors import ExportError, ExtractError, RefusedValues
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
 from mds_tableau.parquet import (
@@ -27,12 +27,14 @@ from mds_tableau.parquet import (
     ParquetVersion,
     Part,
     footer_bytes,
+    newest_version,
     next_version,
     read_version,
     versions,
 )
 from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL, Wording
 
@@ -73,16 +75,18 @@ class MartExport:
     compiled: str = ""
     wording: Wording = MODEL
 
-    def cannot(self, why: str) -> ExportError:
+    def cannot(self, why: str, error: type[ExportError] = ExportError) -> ExportError:
         """Return the error that says why this mart cannot be exported."""
         space = "" if why.startswith("\n") else " "
-        return ExportError(
-            f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}"
-        )
+        return error(f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}")
 
 
 def export_mart(
-    connection: duckdb.DuckDBPyConnection, mart: MartExport, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    mart: MartExport,
+    folder: Path,
+    *,
+    may_reuse: bool = False,
 ) -> ParquetVersion:
     """Write the mart as a new version under `folder` and return it.
 
@@ -93,11 +97,14 @@ def export_mart(
         connection: Reads the mart; nothing is written through it but the Parquet files.
         mart: The mart.
         folder: Where the versions of this mart are.
+        may_reuse: Whether the newest version is returned, and nothing written, when the mart holds
+            what it held then and the parts are what they were.
 
     Raises:
         UnsupportedColumn: A column has a type or a name that an extract cannot hold.
-        ExportError: A value does not fit the type it is exported as, the relation is not there,
-            the disk is full, or what was written differs from the mart.
+        RefusedValues: A value does not fit the type it is exported as.
+        ExportError: The relation is not there, the disk is full, or what was written differs from
+            the mart.
     """
     started = time.perf_counter()
     with sole_writer(folder):
@@ -109,9 +116,19 @@ def export_mart(
             # in one transaction now() stays the same, also in a view that is computed three times
             connection.begin()
             plans = plan_mart(connection, mart)
-            beside.mkdir(parents=True)
             warnings = _checked(connection, mart, plans)
-            parts, figures = _write(connection, mart, plans, beside)
+            select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
+            columns = [(plan.name, plan.hyper_type) for plan in plans]
+            figures = measure(connection, f"({select})", columns)
+            if may_reuse and (same := _same(folder, plans, figures)) is not None:
+                return replace(
+                    same,
+                    seconds=round(time.perf_counter() - started, 3),
+                    warnings=tuple(warnings),
+                    is_reused=True,
+                )
+            beside.mkdir(parents=True)
+            parts = _write(connection, mart, select, plans, figures, beside)
             seconds = time.perf_counter() - started
             preview = _preview(connection, mart.relation, plans)
             _write_manifest(beside, mart, plans, parts, figures, seconds, preview, warnings)
@@ -129,7 +146,11 @@ def export_mart(
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
     """Return name and DuckDB type of each column of a relation, in order."""
     rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
-    return [(row[0], row[1]) for row in rows]
+    # where a view gives a column a name that differs in case alone, DuckDB describes the old one
+    selected = connection.execute(f"SELECT * FROM {relation} LIMIT 0")  # noqa: S608
+    names = [str(column[0]) for column in selected.description or ()]
+    selected.fetchall()
+    return [(name, row[1]) for name, row in zip(names, rows, strict=True)]
 
 
 def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[ColumnPlan, ...]:
@@ -179,19 +200,19 @@ def _checked(
 
     stopping, warnings = told_apart(check_values(connection, mart.relation, plans), tell)
     if stopping:
-        raise mart.cannot(stopping)
+        raise mart.cannot(stopping, RefusedValues)
     return [*renamed, *warnings]
 
 
 def _write(
     connection: duckdb.DuckDBPyConnection,
     mart: MartExport,
+    select: str,
     plans: Sequence[ColumnPlan],
+    wanted: Figures,
     folder: Path,
-) -> tuple[tuple[Part, ...], Figures]:
-    select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
+) -> tuple[Part, ...]:
     columns = [(plan.name, plan.hyper_type) for plan in plans]
-    wanted = measure(connection, f"({select})", columns)
     names = sum(len(plan.name.encode()) + _CHUNK_BYTES for plan in plans)
     groups = max(1, _FOOTER_BUDGET // names)
     stats = _copy(connection, select, folder, groups)
@@ -216,7 +237,7 @@ def _write(
             "it. A view that is other each time it is read, for example by random(), has to be "
             "materialized as a table; else the disk or DuckDB is at fault."
         )
-    return parts, wanted
+    return parts
 
 
 def _copy(
@@ -253,19 +274,9 @@ def _write_manifest(
     preview: Sequence[Sequence[str | None]],
     warnings: Sequence[str],
 ) -> None:
-    contents = [
-        {
-            "name": plan.name,
-            "source_type": plan.duckdb_type,
-            "hyper_type": str(plan.hyper_type),
-            "not_null": not_null,
-        }
-        for plan, not_null in zip(plans, figures.not_null, strict=True)
-    ]
     told = [
         {"cast": plan.cast, "parquet_type": plan.parquet_type, "note": plan.note} for plan in plans
     ]
-    content = json.dumps([ENGINE, contents, figures.rows, str(figures.row_hash)])
     for part in parts:
         with (folder / part.file).open("rb+") as file:
             os.fsync(file.fileno())
@@ -278,13 +289,50 @@ def _write_manifest(
             "seconds": round(seconds, 3),
             "rows": figures.rows,
             "row_hash": str(figures.row_hash),
-            "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+            "fingerprint": _fingerprint(plans, figures),
             "parts": [asdict(part) for part in parts],
-            "columns": [{**one, **more} for one, more in zip(contents, told, strict=True)],
+            "columns": [
+                {**one, **more} for one, more in zip(_contents(plans, figures), told, strict=True)
+            ],
             "warnings": list(warnings),
             "preview": preview,
         },
     )
+
+
+def _contents(plans: Sequence[ColumnPlan], figures: Figures) -> list[dict[str, object]]:
+    return [
+        {
+            "name": plan.name,
+            "source_type": plan.duckdb_type,
+            "hyper_type": str(plan.hyper_type),
+            "not_null": not_null,
+        }
+        for plan, not_null in zip(plans, figures.not_null, strict=True)
+    ]
+
+
+def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
+    content = [ENGINE, _contents(plans, figures), figures.rows, str(figures.row_hash)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> ParquetVersion | None:
+    """Return the newest version if it says that it holds the same, and does, else None."""
+    columns = [(plan.name, plan.hyper_type) for plan in plans]
+    try:
+        newest = newest_version(folder)
+        if newest is None or newest.fingerprint != _fingerprint(plans, figures):
+            return None
+        pairs = zip(newest.parts, newest.paths, strict=True)
+        if any(sha256(path) != part.sha256 for part, path in pairs):
+            return None
+        # a manifest may have been corrected along with the parts
+        with scratch() as connection:
+            seen = measure(connection, parts_relation(newest.paths), columns)
+    except (ExportError, ExtractError, OSError, duckdb.Error):
+        return None
+    return newest if seen == figures else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,13 +3,15 @@
 Making and verifying the file belongs to `hyper`; this module asks no Hyper.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mds_tableau.columns import HyperType
 from mds_tableau.errors import ExtractError
 from mds_tableau.figures import Figures
-from mds_tableau.files import read_json, write_json
+from mds_tableau.files import read_json, sha256, write_json
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.verify import Comparison
 
 
@@ -33,6 +35,7 @@ class ExtractFile:
         seconds: Wall time of the conversion.
         created_at: When it was complete, UTC, ISO 8601.
         warnings: What was noticed about values that another engine wrote.
+        is_reused: Whether it was there already, when it was to be made again.
     """
 
     extract: str
@@ -49,6 +52,7 @@ class ExtractFile:
     seconds: float
     created_at: str
     warnings: tuple[str, ...] = ()
+    is_reused: bool = False
 
     @property
     def comparison(self) -> Comparison:
@@ -98,6 +102,38 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
         ) from error
 
 
+def same_extract(
+    folder: Path, extract: str, version: ParquetVersion, *, exact: bool
+) -> ExtractFile | None:
+    """Return the extract that is there if it was made of a version, else None.
+
+    Args:
+        folder: Where extracts are.
+        extract: Name of the extract.
+        version: What it would be made of.
+        exact: Whether it has to have been compared value by value.
+    """
+    # of another engine nobody knows whether equal fingerprints are equal contents
+    if not version.is_exported:
+        return None
+    started = time.perf_counter()
+    try:
+        made = read_extract(folder, extract)
+    except ExtractError:
+        return None
+    is_same = (
+        made.fingerprint == version.fingerprint
+        # of a version before it nobody knows whether it was as whole as this one
+        and made.created_at >= version.created_at
+        and made.columns == tuple((c.name, c.hyper_type) for c in version.columns)
+        and (made.row_hash is not None or not exact)
+        and sha256(made.path) == made.sha256
+    )
+    if not is_same:
+        return None
+    return replace(made, seconds=round(time.perf_counter() - started, 3), is_reused=True)
+
+
 def record_path(path: Path) -> Path:
     """Return where the record of a `.hyper` is."""
     return path.with_suffix(".json")
@@ -106,7 +142,9 @@ def record_path(path: Path) -> Path:
 def write_record(made: ExtractFile, path: Path) -> None:
     """Write the record of a `.hyper` to `path`."""
     record = {
-        name: getattr(made, name) for name in ExtractFile.__dataclass_fields__ if name != "path"
+        name: getattr(made, name)
+        for name in ExtractFile.__dataclass_fields__
+        if name not in {"path", "is_reused"}
     }
     record["columns"] = [[name, str(hyper_type)] for name, hyper_type in made.columns]
     # more digits than other readers of JSON keep of a number

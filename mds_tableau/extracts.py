@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from mds_tableau.column_options import ColumnOptions, parse_options
+from mds_tableau.deadlines import Deadline, deadline_problem, parse_deadline
 from mds_tableau.errors import ManifestError, MartConfigError
 from mds_tableau.manifest import Manifest, Mart
 
@@ -47,6 +48,7 @@ class Extract:
         tags: Tags of the datasource, beside those that it was given on the server.
         owner: Name of the user who owns the datasource; "" leaves it to the server.
         requires_owner: Whether that name was given for Tableau, so that it ought to be known there.
+        deadline: When it has to be fresh; None when nobody promised.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Extract:
     tags: tuple[str, ...] = ()
     owner: str = ""
     requires_owner: bool = False
+    deadline: Deadline | None = None
 
 
 def _text(value: object) -> str | None:
@@ -95,6 +98,11 @@ def _texts(value: object) -> str | None:
     return "a list of texts, such as [finance, daily]; [] for none"
 
 
+def _deadline(value: object) -> str | None:
+    problem = None if value is False else deadline_problem(value)
+    return f"{problem}; or false for none" if problem else None
+
+
 ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "datasource": _text,
     "description": _text,
@@ -105,6 +113,7 @@ ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "mode": _mode,
     "allow_empty": _flag,
     "max_row_fall": _share,
+    "deadline": _deadline,
 }
 """The keys of `meta.tableau`, each with a check that says what is expected of a bad value."""
 
@@ -114,7 +123,13 @@ _LONGEST_NAME: Final = 200
 
 
 def plan_extracts(
-    manifest: Manifest, selected: Collection[str], *, selection: str, project: str
+    manifest: Manifest,
+    selected: Collection[str],
+    *,
+    selection: str,
+    project: str,
+    deadline: str = "",
+    zone: str = "UTC",
 ) -> tuple[Extract, ...]:
     """Return the extracts of a dbt project, by name.
 
@@ -123,6 +138,8 @@ def plan_extracts(
         selected: Unique ids that the dbt selection names; others are ignored.
         selection: The dbt selection itself, for the message.
         project: Path of the default project on the server.
+        deadline: When extracts have to be fresh whose model says nothing of it; "" for never.
+        zone: The time zone of deadlines that say none, an IANA name.
 
     Raises:
         MartConfigError: Some `meta.tableau` is not valid, a name cannot be that of an extract, two
@@ -141,7 +158,7 @@ def plan_extracts(
         # an ephemeral model is no relation: there is nothing to read from it
         if key in selected and _may_be_exported(mart) and mart.materialized != "ephemeral"
     ]
-    extracts = [] if problems else [_extract(mart, project) for mart in exported]
+    extracts = [] if problems else [_extract(mart, project, deadline, zone) for mart in exported]
     problems += [
         *(problem for mart in exported for problem in _name_problems(mart)),
         *_same_name(exported),
@@ -160,22 +177,25 @@ def plan_extracts(
     return tuple(sorted(extracts, key=lambda extract: extract.name))
 
 
-def _extract(mart: Mart, default_project: str) -> Extract:
+def _extract(mart: Mart, default_project: str, default_deadline: str, zone: str) -> Extract:
     meta = mart.meta.get("tableau")
     given: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+    publish = given.get("publish", True)
+    deadline = given.get("deadline", default_deadline) if publish else ""
     return Extract(
         name=mart.name,
         marts=(mart,),
         datasource=given.get("datasource", mart.name),
         project=given.get("project", default_project),
         description=given.get("description", mart.description),
-        publish=given.get("publish", True),
+        publish=publish,
         allow_empty=given.get("allow_empty", False),
         max_row_fall=given.get("max_row_fall"),
         mode=given.get("mode", "auto"),
         tags=tuple(given.get("tags", mart.tags)),
         owner=given.get("owner", mart.owner),
         requires_owner="owner" in given,
+        deadline=parse_deadline(deadline, zone) if deadline else None,
         options={
             name: options
             for name, options in _column_options(mart)
@@ -215,7 +235,13 @@ def _meta_problems(mart: Mart) -> Iterator[str]:
             f"{where} has meta.tableau but is ephemeral, so there is no relation to export. "
             "Materialize it as a table, or remove meta.tableau."
         )
-    for key, value in meta.items() if isinstance(meta, Mapping) else ():
+    given: Mapping[Any, Any] = meta if isinstance(meta, Mapping) else {}
+    if given.get("publish") is False and given.get("deadline"):
+        yield (
+            f"meta.tableau of {where} has a deadline and publish: false, so nothing would ever be "
+            "there in time. Remove one of them."
+        )
+    for key, value in given.items():
         check = ALLOWED_META.get(key)
         if check is None:
             near = get_close_matches(str(key), ALLOWED_META, n=1)

@@ -50,7 +50,7 @@ def measure(
     values = [_compared(name, hyper_type) for name, hyper_type in columns]
     counts = [f"count({quote_identifier(name)})" for name, _ in columns]
     row = connection.execute(
-        f"SELECT count(*), {_hash(', '.join(values))}, {', '.join(counts)} FROM {relation}"  # noqa: S608
+        f"SELECT count(*), {hash_of(', '.join(values))}, {', '.join(counts)} FROM {relation}"  # noqa: S608
     ).fetchone()
     assert row is not None  # noqa: S101  # an aggregate without GROUP BY has one row
     return Figures(rows=row[0], row_hash=int(row[1]), not_null=tuple(row[2:]))
@@ -62,7 +62,7 @@ def column_hashes(
     columns: Sequence[tuple[str, HyperType]],
 ) -> dict[str, int]:
     """Return a hash of the values of each column alone, to tell which of them differ."""
-    hashes = [_hash(_compared(name, hyper_type)) for name, hyper_type in columns]
+    hashes = [hash_of(_compared(name, hyper_type)) for name, hyper_type in columns]
     row = connection.execute(f"SELECT {', '.join(hashes)} FROM {relation}").fetchone()  # noqa: S608
     return {name: int(found) for (name, _), found in zip(columns, row or (), strict=True)}
 
@@ -77,7 +77,7 @@ def hashes_without(
     There must be two columns at least, and should be few: each is hashed with all others.
     """
     hashes = [
-        _hash(", ".join(_compared(*column) for column in columns if column != left_out))
+        hash_of(", ".join(_compared(*column) for column in columns if column != left_out))
         for left_out in columns
     ]
     row = connection.execute(f"SELECT {', '.join(hashes)} FROM {relation}").fetchone()  # noqa: S608
@@ -89,5 +89,6 @@ def _compared(name: str, hyper_type: HyperType) -> str:
     return f"CAST({quote_identifier(name)} AS {hyper_type.compared_as})"
 
 
-def _hash(values: str) -> str:
+def hash_of(values: str) -> str:
+    """Return SQL of the sum of the hashes of all rows, of which these are the values."""
     return f"coalesce(sum(hash({values})::HUGEINT), 0)"

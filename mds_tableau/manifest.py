@@ -5,7 +5,7 @@ decided in `extracts`; preparing a missing or stale manifest belongs to `defs.pr
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +93,33 @@ class Source:
     unique_id: str
     name: str
     location: str
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table of a dbt source, wherever its rows are.
+
+    Attributes:
+        unique_id: Key in the manifest, such as `source.retail.shop.orders`.
+        name: `source name.table name`, as dbt writes it.
+        file: Path of the YAML file that describes it, relative to the dbt project.
+        database: Name of the database that dbt looks in.
+        schema: Its schema there.
+        identifier: Its name there.
+        meta: Its `config.meta`, or its `meta` where an older dbt wrote only that.
+        source_meta: The meta of the source that it belongs to, which is part of `meta` too.
+        is_file: Whether dbt-duckdb reads it from files in place.
+    """
+
+    unique_id: str
+    name: str
+    file: str
+    database: str
+    schema: str
+    identifier: str
+    meta: Mapping[str, Any]
+    source_meta: Mapping[str, Any]
+    is_file: bool
 
 
 class Manifest:
@@ -187,9 +214,17 @@ class Manifest:
                 found.setdefault(tested, []).append(test)
         return {unique_id: tuple(tests) for unique_id, tests in found.items()}
 
+    @cached_property
+    def tests(self) -> frozenset[str]:
+        """Unique ids of all tests and unit tests."""
+        nodes = self.content["nodes"].items()
+        tests = {unique_id for unique_id, node in nodes if node["resource_type"] == "test"}
+        return frozenset(tests | self.content.get("unit_tests", {}).keys())
+
     def parents_of(self, unique_id: str) -> tuple[str, ...]:
         """Return the unique ids that a node is built from, sources included."""
-        node = self.content["nodes"].get(unique_id, {})
+        unit_tests = self.content.get("unit_tests", {})
+        node = self.content["nodes"].get(unique_id) or unit_tests.get(unique_id, {})
         return tuple(node.get("depends_on", {}).get("nodes", ()))
 
     def tests_of(self, unique_id: str) -> tuple[str, ...]:
@@ -201,12 +236,53 @@ class Manifest:
         ]
         return (*(test.unique_id for test in self._tests.get(unique_id, ())), *unit_tests)
 
+    def behind(self, unique_ids: Collection[str]) -> frozenset[str]:
+        """Return what is built or tested on top of some nodes or sources, at any distance."""
+        found: set[str] = set()
+        level = set(unique_ids)
+        while level := {child for node in level for child in self._children.get(node, ())} - found:
+            found |= level
+        return frozenset(found)
+
+    def above(self, unique_ids: Collection[str]) -> frozenset[str]:
+        """Return the nodes and sources that some nodes are built from, at any distance."""
+        found: set[str] = set()
+        level = set(unique_ids)
+        while level := {parent for node in level for parent in self.parents_of(node)} - found:
+            found |= level
+        return frozenset(found)
+
+    @cached_property
+    def _children(self) -> Mapping[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for part in ("nodes", "unit_tests"):
+            for unique_id, node in self.content.get(part, {}).items():
+                for parent in node.get("depends_on", {}).get("nodes", ()):
+                    children.setdefault(parent, []).append(unique_id)
+        return children
+
+    def source_tables(self) -> Iterator[SourceTable]:
+        """Yield the tables of all sources, by unique id."""
+        for unique_id, node in sorted(self.content["sources"].items()):
+            config = node.get("config") or {}
+            meta = config.get("meta") or node.get("meta") or {}
+            places = (config, config.get("meta") or {}, node.get("meta") or {})
+            yield SourceTable(
+                unique_id=unique_id,
+                name=f"{node['source_name']}.{node['name']}",
+                file=node.get("original_file_path") or "",
+                database=node.get("database") or "",
+                schema=node.get("schema") or "",
+                identifier=node.get("identifier") or node["name"],
+                meta=meta,
+                source_meta=node.get("source_meta") or {},
+                is_file=any("external_location" in place for place in places),
+            )
+
     def sources(self) -> Iterator[Source]:
         """Yield the sources that dbt-duckdb reads from files in place."""
-        for unique_id, node in self.content["sources"].items():
-            config = node.get("config") or {}
-            places = (config, config.get("meta") or {}, node.get("meta") or {})
-            # dbt-duckdb renders the location into the name of the relation
-            if any("external_location" in place for place in places):
-                name = f"{node['source_name']}.{node['name']}"
-                yield Source(unique_id, name, node.get("relation_name") or "")
+        for table in self.source_tables():
+            if table.is_file:
+                # dbt-duckdb renders the location into the name of the relation
+                location = self.content["sources"][table.unique_id].get("relation_name") or ""
+                yield Source(table.unique_id, table.name, location)

@@ -29,8 +29,14 @@ from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.shape import Shape, shaped
 from mds_tableau.losses import Limits, appending, refuse_loss
 from mds_tableau.plan import TypesPlan
-from mds_tableau.published import changed_columns, earlier_publish, record_published
-from mds_tableau.tableau import About, Published, publish, uploading
+from mds_tableau.published import (
+    changed_columns,
+    confirm_published,
+    earlier_publish,
+    record_published,
+    unchanged_publish,
+)
+from mds_tableau.tableau import About, Published, publish, still_holds, uploading
 from mds_tableau.verify import Level
 from mds_tableau.wording import COMMAND
 
@@ -61,6 +67,7 @@ class Order:
         allow_row_fall: Whether any number of rows may be gone.
         max_row_fall: Largest share of its rows that it may lose otherwise.
         verify: How the extract is compared with the input.
+        force: Whether it is published also when the server holds it already.
     """
 
     load: Load
@@ -77,6 +84,7 @@ class Order:
     allow_row_fall: bool = False
     max_row_fall: float = 0.5
     verify: Level = "exact"
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class Done:
         origin: What it was made of.
         notes: What was decided on the way, a sentence each.
         warnings: What somebody should look at, a sentence each.
+        is_unchanged: Whether the server held it already, so that nothing was sent.
     """
 
     made: ExtractFile
@@ -96,6 +105,7 @@ class Done:
     origin: str
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    is_unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,20 +188,29 @@ def carry_out(
         made = hyper().convert(
             version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
         )
-        published, changes = None, list[str]()
+        published, changes, is_unchanged = None, list[str](), False
         if order.publishes:
             limits = _limits(order, ready.loaded.origin)
             # what was published last is looked at and written down by one at a time
             with sole_writer(kept / f"{made.extract}.json"):
                 refuse_loss(kept, made, limits, target=target)
                 with appending(kept, made, limits, target=target):
-                    published = _publish(order, made, destination, kept, target, progress)
+                    published, is_unchanged = _publish(
+                        order, made, destination, kept, target, progress
+                    )
                     changes = changed_columns(kept, made, target=target)
-                    record_published(kept, made, published, target=target, run_id="")
+                    if is_unchanged:
+                        confirm_published(kept, made.extract)
+                    else:
+                        record_published(
+                            kept, made, published, about=order.about, target=target, run_id=""
+                        )
         if order.output is not None:
             _keep(made.path, order.output)
         warnings = (*version.warnings, *made.warnings, *changes)
-        return Done(made, published, ready.loaded.origin, ready.loaded.notes, warnings)
+        return Done(
+            made, published, ready.loaded.origin, ready.loaded.notes, warnings, is_unchanged
+        )
 
 
 def _publish(
@@ -201,7 +220,11 @@ def _publish(
     kept: Path,
     target: str,
     progress: Progress,
-) -> Published:
+) -> tuple[Published, bool]:
+    """Return what the server holds, and whether it held it already."""
+    last = None
+    if not (order.force or order.mode in {"append", "create"}):
+        last = unchanged_publish(kept, made, order.about, target=target)
     progress("Signing in", 0, None)
     with (
         destination.session() as session,
@@ -209,7 +232,9 @@ def _publish(
             session, 1, told=lambda _, sent, size: progress("Uploading", sent, size)
         ) as uploads,
     ):
-        return publish(
+        if last and still_holds(session, last, datasource=order.name, project=order.project):
+            return last, True
+        done = publish(
             session,
             made.path,
             datasource=order.name,
@@ -220,6 +245,7 @@ def _publish(
             uploads=uploads,
             create_project=order.create_project,
         )
+        return done, False
 
 
 @contextmanager

@@ -83,6 +83,7 @@ class ParquetVersion:
             made none; comparable between values of one engine.
         warnings: What was noticed about its values and did not stop the export.
         preview: Its first rows, five at the most, each value as text or None.
+        is_reused: Whether it was there already, when the mart was to be exported again.
     """
 
     folder: Path
@@ -97,6 +98,7 @@ class ParquetVersion:
     row_hash: int | None = None
     warnings: tuple[str, ...] = ()
     preview: tuple[tuple[str | None, ...], ...] = ()
+    is_reused: bool = False
 
     @property
     def is_exported(self) -> bool:

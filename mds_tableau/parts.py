@@ -19,6 +19,7 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.files import sha256
 from mds_tableau.parquet import FOOTER_LIMIT, MANIFEST, ParquetVersion, footer_bytes
 from mds_tableau.parquet_types import CODECS, Field, fits
+from mds_tableau.scratch import scratch
 
 _MOST_TOLD: Final = 20
 """Problems that one message lists."""
@@ -58,7 +59,7 @@ def describe_parts(version: ParquetVersion) -> list[tuple[str, str]]:
         duckdb.Error: DuckDB cannot read them; `check_parts` tells why.
         ExtractError: As in `parts_relation`.
     """
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         described = f"DESCRIBE SELECT * FROM {parts_relation(version.paths)}"  # noqa: S608
         return [(row[0], row[1]) for row in connection.execute(described).fetchall()]
 
@@ -232,8 +233,7 @@ def _ask(sql: str, paths: list[Path], problems: _Problems) -> list[tuple[Any, ..
     if not paths:
         return []
     try:
-        # a database of its own: an internal error of DuckDB leaves one that answers no more
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             rows = connection.execute(sql.format(quote_paths(paths))).fetchall()
     except (duckdb.Error, ExtractError) as error:
         if len(paths) > 1:

@@ -14,16 +14,20 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
+from mds_tableau.database_sources import database_sources
+from mds_tableau.defs.alerts import alert_sensor
 from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
+from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
+from mds_tableau.defs.ingest import Ingester
+from mds_tableau.defs.old_runs import tidying
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
-from mds_tableau.defs.tidying import tidying
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
@@ -43,14 +47,14 @@ def build_definitions(
 
     Raises:
         ManifestError: The dbt project is missing or cannot be parsed, or nothing is selected.
-        MartConfigError: Some `meta.tableau` is not valid.
+        MartConfigError: Some `meta.tableau` or `meta.ingest` is not valid.
     """
     settings.export()
     project = find_project(settings)
     prepared = prepare(project, settings.mds_marts)
     manifest = prepared.manifest
     translator = FolderTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
     runner = DbtRunner(
         dbt=dbt_resource(project),
         project=project,
@@ -62,7 +66,10 @@ def build_definitions(
     )
     runner.warehouse.parent.mkdir(parents=True, exist_ok=True)
     extracts = _plan(manifest, prepared.selected, settings)
-    dbt_assets, dbt_check = dbt_definitions(runner)
+    ingester = Ingester(
+        database_sources(manifest), manifest, translator, runner.results, runner.warehouse
+    )
+    dbt_assets, dbt_check = dbt_definitions(runner, ingester)
     raw = raw_assets(
         manifest, translator, base=project.project_dir, cache=folders.data / "fingerprints.json"
     )
@@ -90,7 +97,7 @@ def build_definitions(
         asset_checks=[dbt_check],
         jobs=[job, tidy_job],
         schedules=[schedule, tidy_schedule],
-        sensors=[sensor],
+        sensors=[sensor, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
         executor=reporting(executor, reporter),
@@ -134,16 +141,19 @@ def extract_definitions(
     settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
-    folders = Folders(settings.mds_data_dir, settings.target, settings.mds_max_row_fall)
+    folders = Folders.of(settings)
+    extracts = _plan(read, select(read, settings.mds_marts), settings)
     return dg.Definitions(
         assets=_assets(
-            _plan(read, select(read, settings.mds_marts), settings),
+            extracts,
             read,
             translator,
             gate_by_checks(read, translator),
             folders,
             session=lambda: Session(settings=duckdb_settings or {}),
         ),
+        # what dbt said of a mart that it did not build is in the team's own run
+        sensors=_watching(settings, Reporter(extracts, read, dict, folders)),
         resources=_resources(settings, Path(duckdb_path)),
     )
 
@@ -154,7 +164,17 @@ def _plan(manifest: Manifest, selected: Collection[str], settings: Settings) -> 
         selected,
         selection=settings.mds_marts,
         project=settings.tableau_project,
+        deadline=settings.mds_deadline,
+        zone=settings.mds_timezone,
     )
+
+
+def _watching(settings: Settings, reporter: Reporter) -> list[dg.SensorDefinition]:
+    sensors = (
+        alert_sensor(settings, reporter),
+        deadline_sensor(settings, reporter.extracts, reporter.folders),
+    )
+    return [sensor for sensor in sensors if sensor is not None]
 
 
 def _assets(

@@ -67,13 +67,15 @@ class ExtractPlan:
 
     Attributes:
         extract: The extract.
-        types: Its columns; none when it is refused.
+        types: Its columns; none when it is refused or not known.
         refusal: Why it is refused, or "".
+        is_built: Whether its mart is there, so that its columns are known.
     """
 
     extract: Extract
     types: TypesPlan
     refusal: str = ""
+    is_built: bool = True
 
 
 def plan_all(
@@ -100,6 +102,8 @@ def _plan(
     dbt_session: Callable[[], Session],
 ) -> ExtractPlan:
     [mart] = extract.marts
+    if not _is_there(connection, mart.relation):
+        return ExtractPlan(extract, TypesPlan(()), is_built=False)
     try:
         wanted = MartExport(mart.name, mart.relation, mart.file, extract.options, compiled(mart))
         with session_for(
@@ -112,3 +116,19 @@ def _plan(
         return ExtractPlan(
             extract, TypesPlan(()), f"Cannot read mart '{mart.name}' ({mart.file}): {error}"
         )
+
+
+def _is_there(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    """Return whether there is a relation, even one that cannot be read."""
+    quoted = ", ".join(
+        f"""'"' || replace({name}, '"', '""') || '"'"""
+        for name in ("database_name", "schema_name", "name")
+    )
+    row = connection.execute(
+        f"SELECT count(*) FROM (SELECT unnest([[{quoted}]]) AS parts FROM (SELECT database_name, "  # noqa: S608
+        "schema_name, table_name AS name FROM duckdb_tables() UNION ALL SELECT database_name, "
+        "schema_name, view_name FROM duckdb_views())) WHERE lower(?) IN "
+        "(lower(array_to_string(parts, '.')), lower(parts[3]))",
+        [relation],
+    ).fetchone()
+    return bool(row and row[0])

@@ -3,16 +3,20 @@
 What is planned is decided in `plan`; here it is read from the dbt project and shown.
 """
 
+from collections.abc import Iterable
+from shlex import quote
+
 import duckdb
 from dbt_common.events.event_manager_client import cleanup_event_logger
 from dbt_common.exceptions import DbtBaseException
 from rich.console import Console
 from rich.text import Text
 
+from mds_tableau.defs.dbt import RUN_RESULTS, FolderTranslator
 from mds_tableau.defs.project import Prepared, find_project, prepare, select
 from mds_tableau.errors import ManifestError
 from mds_tableau.extracts import Extract, plan_extracts
-from mds_tableau.plan import ExtractPlan, plan_all
+from mds_tableau.plan import ExtractPlan, TypesPlan, plan_all
 from mds_tableau.plan_view import show_columns
 from mds_tableau.results import ResultStore
 from mds_tableau.settings import Settings
@@ -22,24 +26,44 @@ from mds_tableau.warehouse import wait_until_free
 def show_plan(settings: Settings, selection: str, console: Console) -> int:
     """Print the plan of the extracts and return the exit code: 1 when one is refused.
 
+    A mart that is not built yet has no columns to refuse, so that it is told and is no failure.
+
     Args:
         settings: Where everything is.
         selection: Which extracts, in dbt's selection syntax; "" for all.
         console: Where to print.
 
     Raises:
-        ManifestError: The project cannot be read, nothing is selected, or nothing was built yet.
+        ManifestError: The project cannot be read, or nothing is selected.
         MartConfigError: Some `meta.tableau` is not valid.
         DatabaseLocked: Another process writes and does not let go in time.
     """
     settings.export()
     prepared = prepare(find_project(settings), settings.mds_marts)
     extracts = _selected(prepared, settings, selection)
-    if not prepared.warehouse.is_file():
-        raise ManifestError(
-            f"There is no {prepared.warehouse} yet, so the types of the marts are not known. Build "
-            "them first: dagster asset materialize --select '*' -m mds_tableau.definitions"
+    plans = _planned(prepared, extracts, settings, console)
+    for plan in plans:
+        _show(plan, settings.target, console)
+    refused = [plan.extract.name for plan in plans if plan.refusal]
+    if refused:
+        told = f"{len(refused)} of {len(plans)} are refused: {', '.join(refused)}."
+        console.print(Text(told), soft_wrap=True)
+    unbuilt = [plan.extract for plan in plans if not plan.is_built]
+    if unbuilt:
+        names = ", ".join(extract.name for extract in unbuilt)
+        told = (
+            f"{len(unbuilt)} of {len(plans)} are not built yet: {names}. Build without exporting "
+            f"or publishing anything:\n{_build_command(prepared, unbuilt)}"
         )
+        console.print(Text(told), soft_wrap=True)
+    return 1 if refused else 0
+
+
+def _planned(
+    prepared: Prepared, extracts: tuple[Extract, ...], settings: Settings, console: Console
+) -> tuple[ExtractPlan, ...]:
+    if not prepared.warehouse.is_file():
+        return tuple(ExtractPlan(one, TypesPlan(()), is_built=False) for one in extracts)
     wait_until_free(prepared.warehouse, read_only=True, log=console.print)
     results = ResultStore(settings.mds_data_dir / "dbt_results.json")
     with duckdb.connect(
@@ -47,14 +71,23 @@ def show_plan(settings: Settings, selection: str, console: Console) -> int:
         read_only=True,
         config={"file_search_path": str(prepared.project.project_dir)},
     ) as connection:
-        plans = plan_all(connection, extracts, results.compiled, lambda: prepared.session)
-    for plan in plans:
-        _show(plan, settings.target, console)
-    refused = [plan.extract.name for plan in plans if plan.refusal]
-    if refused:
-        told = f"{len(refused)} of {len(plans)} are refused: {', '.join(refused)}."
-        console.print(Text(told), soft_wrap=True)
-    return 1 if refused else 0
+        return plan_all(connection, extracts, results.compiled, lambda: prepared.session)
+
+
+def _build_command(prepared: Prepared, extracts: Iterable[Extract]) -> str:
+    """Return what builds the marts of extracts, with what they are made of and nothing behind."""
+    translator = FolderTranslator()
+    keys = [
+        translator.get_asset_spec(
+            prepared.manifest.content, mart.unique_id, prepared.project
+        ).key.to_user_string()
+        for extract in extracts
+        for mart in extract.marts
+    ]
+    marts = " or ".join(f'+key:"{key}"' for key in keys)
+    # with its results, so that the run fails when a model or a test does
+    wanted = f'(({marts}) and kind:dbt) or key:"{RUN_RESULTS.to_user_string()}"'
+    return f"dagster asset materialize --select {quote(wanted)} -m mds_tableau.definitions"
 
 
 def _selected(prepared: Prepared, settings: Settings, selection: str) -> tuple[Extract, ...]:
@@ -90,6 +123,9 @@ def _show(plan: ExtractPlan, target: str, console: Console) -> None:
         else "not published"
     )
     console.print(Text(f"{extract.name}: {where}", style="bold"), soft_wrap=True)
+    if not plan.is_built:
+        console.print(Text("not built yet, so that its columns are not known\n"), soft_wrap=True)
+        return
     if plan.refusal:
         console.print(Text(f"{plan.refusal}\n", style="red"), soft_wrap=True)
         return

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import yaml
@@ -21,44 +21,16 @@ from rich.console import Console
 from mds_tableau.column_options import ColumnOptions, parse_options
 from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
-from mds_tableau.errors import (
-    AppendedAlready,
-    EmptyExtract,
-    ExportError,
-    InputError,
-    MdsTableauError,
-    RowsFell,
-    SchemaChanged,
-    UnsupportedColumn,
-)
-from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.inputs.database_url import shown
-from mds_tableau.inputs.databases import DatabaseInput, load_database
-from mds_tableau.inputs.files import CsvOptions, FileInput, load_files
+from mds_tableau.errors import MdsTableauError, SettingsError, UsageError
+from mds_tableau.exits import FAILED, Ended, exit_code
 from mds_tableau.inputs.shape import Shape
-from mds_tableau.one_shot import Done, Load, Order, carry_out, plan
+from mds_tableau.one_shot import Done, Order, carry_out, plan
 from mds_tableau.plan_view import show_columns
+from mds_tableau.publish_inputs import load_of
 from mds_tableau.publish_options import Publish, with_options
 from mds_tableau.publish_progress import watching
-from mds_tableau.settings import Settings, load_settings, variable
+from mds_tableau.settings import Settings, load_settings, read_settings, variable
 from mds_tableau.tableau import About
-
-_DATA: Final = (
-    InputError,
-    UnsupportedColumn,
-    ExportError,
-    EmptyExtract,
-    RowsFell,
-    AppendedAlready,
-    SchemaChanged,
-)
-"""Errors that are about the data, which end with an exit code of their own."""
-
-
-class _Refused(click.ClickException):
-    """The data is refused, which scripts can tell from other failures."""
-
-    exit_code = 3
 
 
 @click.command(cls=Publish)
@@ -66,7 +38,8 @@ class _Refused(click.ClickException):
 def publish(**given: Any) -> None:
     """Publish a file, a table or a query as a datasource.
 
-    Exit code 0: done; 1: failed; 2: wrong usage; 3: the data is refused.
+    Exit code 0: done; 1: failed; 2: wrong usage, such as a file that is not there; 3: the data is
+    refused.
 
     \b
     Examples:
@@ -80,17 +53,19 @@ def publish(**given: Any) -> None:
         raise click.UsageError("--no-publish needs --output: there would be nothing left.")
     if given["tables"] and given["output"]:
         raise click.UsageError("--output is for one datasource, and --tables makes several.")
+    output: Path | None = given["output"]
+    if output is not None and not output.absolute().parent.is_dir():
+        raise click.UsageError(f"--output: there is no folder {output.absolute().parent}.")
     failed = _all_carried_out(given)
     if not failed:
         return
     if given["as_json"]:
         for error in failed:
             click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
-    if len(failed) == 1 and not isinstance(failed[0], _DATA):
+    code = exit_code(failed)
+    if code == FAILED and len(failed) == 1:
         raise failed[0]
-    told = "\n".join(map(str, failed))
-    kind = _Refused if all(isinstance(error, _DATA) for error in failed) else click.ClickException
-    raise kind(told) from failed[0]
+    raise Ended("\n".join(map(str, failed)), code) from failed[0]
 
 
 def _all_carried_out(given: Mapping[str, Any]) -> list[MdsTableauError]:
@@ -132,27 +107,53 @@ def _settings(given: Mapping[str, Any]) -> Settings:
             ),
         }
         if given["token_file"] is not None:
-            words["tableau_token_value"] = given["token_file"].read_text().strip()
+            words["tableau_token_value"] = _secret(given["token_file"])
         elif sys.stdin.isatty() and not variable("TABLEAU_TOKEN_VALUE"):
             words["tableau_token_value"] = click.prompt(
                 f"Secret of the token '{given['token_name']}'", hide_input=True, err=True
             )
-    settings = load_settings(Path(".env"), **words)
+    try:
+        settings = load_settings(Path(".env"), **words)
+    except SettingsError as error:
+        # whatever is wrong without the options would be wrong of the settings
+        if not words or read_settings(Path(".env"))[1]:
+            raise
+        raise UsageError(str(error)) from error
     settings.export()
     return settings
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        # not what it holds, which may be a secret all the same
+        raise UsageError(
+            f"--token-file {path} cannot be read as text ({type(error).__name__})."
+        ) from None
 
 
 def _orders(given: Mapping[str, Any], settings: Settings) -> list[Order]:
     tables: tuple[str, ...] = given["tables"] or (given["table"] or "",)
     make = partial(_order, given, settings)
     if given["tables"]:
-        return [make(table, f"{given['name']} - {table}") for table in tables]
+        names = [f"{given['name']} - {table}" for table in tables]
+        # a server does not tell names apart that differ in case only
+        folded = [name.casefold() for name in names]
+        twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
+        if twice:
+            raise UsageError(
+                f"--tables would make several datasources of one name: {', '.join(twice)}. Name "
+                "each table once; publish tables whose names differ in case only one by one, with "
+                "--table and a --name of their own."
+            )
+        return [make(table, name) for table, name in zip(tables, names, strict=True)]
     return [make(tables[0], given["name"])]
 
 
 def _order(given: Mapping[str, Any], settings: Settings, table: str, name: str) -> Order:
     return Order(
-        load=_load(given, table),
+        load=load_of(given, table),
         name=name,
         project=given["project"] or settings.tableau_project,
         shape=Shape(given["columns"], given["rename"], given["where"]),
@@ -167,58 +168,7 @@ def _order(given: Mapping[str, Any], settings: Settings, table: str, name: str) 
         allow_row_fall=given["allow_row_fall"],
         max_row_fall=settings.mds_max_row_fall,
         verify=settings.mds_verify,
-    )
-
-
-def _load(given: Mapping[str, Any], table: str) -> Load:
-    """Return what reads the input: a database where a table or query of one is asked for."""
-    places: tuple[str, ...] = given["places"]
-    database = places[0] if table or given["query"] else ""
-    if not database:
-        return partial(_load_files, _files(given))
-    if len(places) > 1:
-        raise click.UsageError("--table, --tables and --query are for one --input.")
-    if database.startswith("env:"):
-        url = variable(database.removeprefix("env:"))
-        if not url:
-            raise InputError(f"--input {database}: there is no such environment variable.")
-    else:
-        url = database
-        if shown(url) != url:
-            raise InputError(
-                "--input holds a password, which others can see on the command line. Put the URL "
-                "into an environment variable and name that: --input env:NAME. For PostgreSQL, "
-                "PGPASSWORD or a .pgpass file does, too."
-            )
-    wanted = DatabaseInput(url, table=table, query=given["query"] or "", types=given["types"])
-    return partial(_load_database, wanted)
-
-
-def _load_files(wanted: FileInput, connection: Any, progress: Progress) -> Loaded:
-    return load_files(connection, wanted, table="input", progress=progress)
-
-
-def _load_database(wanted: DatabaseInput, connection: Any, progress: Progress) -> Loaded:
-    return load_database(connection, wanted, table="input", progress=progress)
-
-
-def _files(given: Mapping[str, Any]) -> FileInput:
-    return FileInput(
-        given["places"],
-        format=given["kind"] or "",
-        csv=CsvOptions(
-            delimiter=given["delimiter"],
-            quote=given["quote"],
-            encoding=given["encoding"],
-            header=given["header"],
-            decimal=given["decimal"],
-            thousands=given["thousands"],
-            date_format=given["date_format"],
-            timestamp_format=given["timestamp_format"],
-            nulls=given["nulls"],
-            skip=given["skip"],
-        ),
-        types=given["types"],
+        force=given["force"] or settings.mds_force,
     )
 
 
@@ -279,6 +229,11 @@ def _summary(done: Done, order: Order) -> str:
         return f"{rows} of {done.origin}.{kept}"
     told = done.published
     revision = f", revision {told.revision}" if told.revision else ""
+    if done.is_unchanged:
+        return (
+            f"Unchanged: '{told.datasource}' in '{told.project}' holds these {rows} of "
+            f"{done.origin} since {told.published_at}: {told.url}{kept}"
+        )
     return (
         f"Published {rows} of {done.origin} as '{told.datasource}' in '{told.project}' "
         f"({told.mode}{revision}): {told.url}{kept}"
@@ -297,6 +252,7 @@ def _as_json(done: Done, order: Order) -> dict[str, Any]:
         "sha256": made.sha256,
         "output": str(order.output) if order.output is not None else None,
         "published": published or None,
+        "unchanged": done.is_unchanged,
         "notes": list(done.notes),
         "warnings": list(done.warnings),
     }
@@ -320,5 +276,5 @@ def _asked(given: Mapping[str, str]) -> dict[str, ColumnOptions]:
         else:
             problems += options
     if problems:
-        raise InputError("\n".join(problems))
+        raise UsageError("\n".join(problems))
     return asked

@@ -55,8 +55,8 @@ _OPTIONS: Final = (
         multiple=True,
         required=True,
         help=(
-            "File, folder or glob (CSV, TSV, Parquet, JSON lines; gzip too), - for standard "
-            "input, a DuckDB or SQLite file, a database URL without a password, or env:NAME for "
+            "File, folder or glob (CSV, TSV, Parquet, JSON lines, Excel), - for standard input, "
+            " a DuckDB or SQLite file, a database URL without a password, or env:NAME for "
             "the URL in that variable. May be repeated for files."
         ),
     ),
@@ -75,12 +75,11 @@ _OPTIONS: Final = (
         type=click.Choice(FORMATS),
         help="Format of the files.  [default: by suffix]",
     ),
+    click.option("--sheet", help="Sheet of an Excel file.  [default: the only one]"),
     click.option("--delimiter", default="", help="Between two fields of a CSV file."),
     click.option("--quote", help='Around fields of a CSV file; "" for none.'),
     click.option("--encoding", default="", help="Of a CSV file, such as cp1252.  [default: UTF-8]"),
-    click.option(
-        "--header/--no-header", default=None, help="Whether the first row of a CSV file has names."
-    ),
+    click.option("--header/--no-header", default=None, help="Whether the first row has names."),
     click.option("--decimal", default="", help="Decimal sign of a CSV file: . or ,"),
     click.option("--thousands", default="", help="What groups digits in a CSV file."),
     click.option("--date-format", default="", help="Dates of a CSV file, such as %d/%m/%Y."),
@@ -132,6 +131,9 @@ _OPTIONS: Final = (
     click.option("--allow-empty", is_flag=True, help="Publish also without any rows."),
     click.option(
         "--allow-row-fall", is_flag=True, help="Publish also with far fewer rows than before."
+    ),
+    click.option(
+        "--force", is_flag=True, help="Publish also what the server holds since the last time."
     ),
     click.option(
         "--output",

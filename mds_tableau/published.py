@@ -6,17 +6,24 @@ extracts to publish them again does not belong here.
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from mds_tableau.columns import counted
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import read_json, write_json
-from mds_tableau.tableau import Earlier, Published
+from mds_tableau.tableau import About, Earlier, Published
 
 
 def record_published(
-    folder: Path, made: ExtractFile, published: Published, *, target: str, run_id: str
+    folder: Path,
+    made: ExtractFile,
+    published: Published,
+    *,
+    about: About,
+    target: str,
+    run_id: str,
 ) -> None:
     """Write down what the server holds of an extract now: where, how many rows, since when."""
     rows: int | None = made.rows
@@ -39,9 +46,57 @@ def record_published(
             "columns": [[name, str(of_type)] for name, of_type in made.columns],
             "sha256": made.sha256,
             "fingerprint": made.fingerprint,
+            "row_hash": _row_hash(made),
+            "about": _told(about),
             "run_id": run_id,
+            "confirmed_at": published.published_at,
         },
     )
+
+
+def unchanged_publish(
+    folder: Path, made: ExtractFile, about: About, *, target: str
+) -> Published | None:
+    """Return the last publish if what it sent is what would be sent now, else None.
+
+    What the server has made of it since is not looked at.
+
+    Args:
+        folder: Where what was published is written down.
+        made: What is to be published now.
+        about: What is said of it now.
+        target: The server and site that are published to now.
+    """
+    last = last_published_to(folder, made.extract, target)
+    is_same = (
+        last is not None
+        and last["mode"] != "append"
+        and last["revision"] is not None
+        and made.row_hash is not None
+        and last.get("row_hash") == _row_hash(made)
+        and last["fingerprint"] == made.fingerprint
+        and last.get("about") == _told(about)
+    )
+    if last is None or not is_same:
+        return None
+    return Published(**{name: last[name] for name in Published.__dataclass_fields__})
+
+
+def confirm_published(folder: Path, extract: str) -> None:
+    """Write down that the server still holds now what was published last of an extract."""
+    last = last_published(folder, extract)
+    if last is not None:
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        write_json(folder / f"{extract}.json", {**last, "confirmed_at": now})
+
+
+def _row_hash(made: ExtractFile) -> str | None:
+    # more digits than other readers of JSON keep of a number
+    return None if made.row_hash is None else str(made.row_hash)
+
+
+def _told(about: About) -> list[object]:
+    return [about.description, sorted(about.tags), about.owner]
 
 
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
@@ -114,6 +169,35 @@ def changed_columns(folder: Path, made: ExtractFile, *, target: str) -> list[str
         for name, old in before.items()
         if now.get(name) != old
     ]
+
+
+def left_behind(folder: Path, made: ExtractFile, published: Published) -> str:
+    """Return in sentences what an extract was elsewhere on the server, "" if it was nothing.
+
+    To be asked before the publish is written down.
+
+    Args:
+        folder: Where what was published is written down.
+        made: The extract.
+        published: Where it is now.
+    """
+    last, now = last_published(folder, made.extract), asdict(published)
+    # one that was moved or renamed on the server is the same, and is not left
+    if last is None or last["id"] == published.id:
+        return ""
+    is_same_site = all(last[word] == now[word] for word in ("server", "site"))
+    is_elsewhere = any(
+        last[word].casefold() != now[word].casefold() for word in ("project", "datasource")
+    )
+    if not (is_same_site and is_elsewhere):
+        return ""
+    return (
+        f"Extract '{made.extract}' was '{last['datasource']}' in '{last['project']}' until now "
+        f"({last['url']}), and is '{published.datasource}' in '{published.project}' from now on. "
+        "What was published there stays as it is and is not refreshed any more: connect its "
+        "workbooks to the new one, then delete it on the server. Or set meta.tableau back, and "
+        "delete the new one."
+    )
 
 
 def still_serves(folder: Path, extract: str, *, target: str) -> str:

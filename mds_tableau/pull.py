@@ -16,7 +16,7 @@ import duckdb
 
 from mds_tableau.columns import counted, quote_path
 from mds_tableau.destination import Destination
-from mds_tableau.errors import DatasourceNotFound, ExtractError
+from mds_tableau.errors import DatasourceNotFound, ExtractError, UsageError
 from mds_tableau.hyper import Hyper
 from mds_tableau.hyper_contents import contents_of, write_parquet
 from mds_tableau.packaged import take_extract
@@ -128,9 +128,9 @@ def pull(
 
 def _refuse_to_replace(output: Path, is_forced: bool) -> None:
     if not output.parent.is_dir():
-        raise ExtractError(f"There is no folder {output.absolute().parent}. Make it first.")
+        raise UsageError(f"There is no folder {output.absolute().parent}. Make it first.")
     if output.is_dir():
-        raise ExtractError(f"{output} is a folder; give the name of a file with --output.")
+        raise UsageError(f"{output} is a folder; give the name of a file with --output.")
     if output.exists() and not is_forced:
         raise ExtractError(
             f"{output} is there already. Give another file with --output, or --force to replace it."

@@ -6,7 +6,7 @@ for Dagster do not belong here.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -93,6 +93,24 @@ class ResultStore:
             merged = {**self.load(), **fresh}
             write_json(self.path, {key: asdict(result) for key, result in merged.items()})
         return list(fresh.values())
+
+    def record_one(self, result: NodeResult) -> None:
+        """Take over one result."""
+        self._add([result])
+
+    def record_skipped(
+        self, unique_ids: Iterable[str], *, because: Sequence[NodeResult], run: str
+    ) -> None:
+        """Mark nodes as not built, because sources that they may read could not be read."""
+        reasons = " ".join(source.reason for source in because)
+        self._add([NodeResult(key, "skipped", reasons, None, 0.0, run) for key in unique_ids])
+
+    def _add(self, results: Sequence[NodeResult]) -> None:
+        if not results:
+            return
+        with sole_writer(self.path):
+            merged = {**self.load(), **{result.unique_id: result for result in results}}
+            write_json(self.path, {key: asdict(result) for key, result in merged.items()})
 
     def begin(self, unique_ids: Iterable[str], *, run: str) -> None:
         """Mark nodes as being built, so that a build that is killed does not look like the last."""

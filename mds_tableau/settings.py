@@ -7,6 +7,7 @@ read `os.environ`; what must hold of the values is in `settings_rules`.
 
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -118,6 +119,9 @@ class Settings(BaseSettings):
         le=1,
         description="Largest share of its rows that a datasource may lose in one publish.",
     )
+    mds_force: bool = Field(
+        False, description="Whether also what did not change is made and published again."
+    )
     mds_timezone: str = Field("UTC", description="Time zone of the schedule, an IANA name.")
     mds_schedule: str = Field("30 6 * * *", description="When `refresh_daily` runs, as cron.")
     mds_sensor_seconds: int = Field(
@@ -125,6 +129,18 @@ class Settings(BaseSettings):
     )
     mds_keep_runs: int = Field(
         60, ge=1, description="Days that runs and their logs are kept in Dagster's instance."
+    )
+    mds_deadline: str = Field(
+        "", description="When extracts have to be fresh whose model says nothing of it."
+    )
+    mds_notify: SecretStr = Field(
+        SecretStr(""), description="URLs of apprise that alerts go to; none: no alerts."
+    )
+    mds_notify_summary: str = Field(
+        "", description="When a summary is sent, as a deadline is written; none: never."
+    )
+    mds_ui_url: str = Field(
+        "http://127.0.0.1:3000", description="Where the Dagster UI is, for links in alerts."
     )
     mds_create_projects: bool = Field(
         False, description="Whether projects that are missing on the server are created."
@@ -175,7 +191,10 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Return the values that nobody may see, for taking them out of what others say."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one]
+        whole = [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one]
+        # an error would show one of the URLs
+        urls = re.split(r"[\s,;]+", self.mds_notify.get_secret_value())
+        return [*whole, *filter(None, urls)]
 
     def export(self) -> None:
         """Put into the environment what dbt and Dagster read there.
@@ -284,7 +303,7 @@ def _problem(name: str, seen: object, message: str) -> str:
 def _report(problems: list[str]) -> str:
     return "\n".join(
         [
-            "Settings are not complete; see .env.example for all of them.",
+            "Settings are missing or wrong; see .env.example for all of them.",
             *map("- {}".format, problems),
         ]
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from mds_tableau.deadlines import deadline_problem, is_zone
 
 if TYPE_CHECKING:
     from mds_tableau.settings import Settings
@@ -24,6 +25,7 @@ def settings_problems(settings: "Settings") -> list[str]:
         *sign_in_problems(settings),
         *route_problems(settings),
         *_misc(settings),
+        *alert_problems(settings),
     ]
 
 
@@ -169,14 +171,36 @@ def _is_usable(certificate: Path, key: Path | None) -> bool:
 
 
 def _misc(settings: "Settings") -> list[str]:
-    try:
-        ZoneInfo(settings.mds_timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [
-            f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
-            "Europe/London."
-        ]
-    return []
+    if is_zone(settings.mds_timezone):
+        return []
+    return [
+        f"MDS_TIMEZONE is {settings.mds_timezone!r}; it must be an IANA time zone such as "
+        "Europe/London."
+    ]
+
+
+def alert_problems(settings: "Settings") -> Iterator[str]:
+    """Yield what is wrong with deadlines, and with who is told of them."""
+    for name, text in (
+        ("MDS_DEADLINE", settings.mds_deadline),
+        ("MDS_NOTIFY_SUMMARY", settings.mds_notify_summary),
+    ):
+        if text and (problem := deadline_problem(text)):
+            yield f"{name} is {text!r}; it must be {problem}."
+    parts = urlsplit(settings.mds_ui_url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        yield (
+            f"MDS_UI_URL is {settings.mds_ui_url!r}; it must be a URL such as "
+            "http://dagster.example.com:3000."
+        )
+    urls = settings.mds_notify.get_secret_value()
+    if urls.strip():
+        # apprise is loaded by nobody who wants no alerts
+        from mds_tableau.alerts.services import service_problems
+
+        yield from service_problems(urls)
+    elif settings.mds_notify_summary:
+        yield "MDS_NOTIFY is missing; MDS_NOTIFY_SUMMARY is set and needs it."
 
 
 def _listed(names: list[str]) -> str:

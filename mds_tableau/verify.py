@@ -5,10 +5,8 @@ figures of the mart: a value that changed anywhere in between changes the hash o
 Hyper belongs to `hyper`, looking at a single relation to `figures` and `values`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +18,7 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import describe_parts, parts_relation
+from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL
 
@@ -112,7 +111,7 @@ def check_foreign_values(version: ParquetVersion) -> tuple[str, ...]:
     """
     if is_ours(version):
         return ()
-    with _scratch() as connection:
+    with scratch() as connection:
         plans = plan_columns(describe_parts(version), mart=version.mart, file=str(version.folder))
         findings = check_values(connection, parts_relation(version.paths), plans)
 
@@ -153,7 +152,7 @@ def compare_values(
             geographies have no other measure than Hyper's own reading of them.
     """
     made_of, seen_in = parts_relation(version.paths), parts_relation([back])
-    with _scratch() as connection:
+    with scratch() as connection:
         if converted is None:
             seen = measure(connection, seen_in, columns)
             return _told_apart(connection, columns, made_of, seen_in, wanted, seen)
@@ -173,28 +172,12 @@ def compare_values(
         return comparison
 
 
-@cache
-def _database() -> duckdb.DuckDBPyConnection:
-    # opening one takes longer than comparing a small extract
-    database = duckdb.connect()
-    # Parquet of other engines may hold moments that DuckDB shows by the clock of a zone
-    database.execute("SET GLOBAL TimeZone = 'UTC'")
-    return database
-
-
-@contextmanager
-def _scratch() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection to a database in memory that nothing is kept in."""
-    with _database().cursor() as connection:
-        yield connection
-
-
 def figures_of_mart(version: ParquetVersion, columns: Columns) -> Figures:
     """Return the figures of the mart; where nobody took them, those of the Parquet."""
     if is_ours(version):
         counts = tuple(int(column.not_null or 0) for column in version.columns)
         return Figures(version.rows, counts, version.row_hash)
-    with _scratch() as connection:
+    with scratch() as connection:
         return measure(connection, parts_relation(version.paths), columns)
 
 

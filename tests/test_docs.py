@@ -8,12 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from mds_tableau.cli import main
+from mds_tableau.database_sources import ALLOWED_INGEST
 from mds_tableau.extracts import ALLOWED_META, PUBLISH_MODES
 from mds_tableau.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PUBLISHING = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+DATABASES = (ROOT / "docs" / "database-sources.md").read_text(encoding="utf-8")
 COMMAND_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 COMMANDS = main.list_commands(click.Context(main))
@@ -70,6 +72,11 @@ def test_each_key_of_meta_tableau_is_in_the_readme() -> None:
     """The example of `meta.tableau` shows each key that is allowed, and no other."""
     [example] = re.findall(r"        tableau: .*\n((?:          .*\n)+)", README)
     assert set(re.findall(r"^          (\w+):", example, re.MULTILINE)) == set(ALLOWED_META)
+
+
+def test_each_key_of_meta_ingest_is_explained() -> None:
+    """The page on database sources has a row for each key that there is."""
+    assert tuple(re.findall(r"^\| `([a-z]+)` \|", DATABASES, re.MULTILINE)) == tuple(ALLOWED_INGEST)
 
 
 def test_each_target_of_make_is_true() -> None:

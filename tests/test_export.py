@@ -39,6 +39,16 @@ def rows_of(version: ParquetVersion) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def test_a_view_may_change_the_case_of_a_name(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """The new name is exported, though DuckDB describes such a view by the old one."""
+    duck.execute("CREATE TABLE sales AS SELECT 1 AS id, 2.5 AS net")
+    duck.execute('CREATE VIEW mart AS SELECT id, net AS "Net" FROM sales')
+    version = export_mart(duck, MartExport("mart", '"mart"', "mart.sql"), tmp_path / "parquet")
+    assert [column.name for column in version.columns] == ["id", "Net"]
+
+
 def test_a_version_is_a_folder_with_parts_and_a_manifest(export: Export, folder: Path) -> None:
     """The manifest says who wrote which parts, with rows, bytes, and columns with their types."""
     version = export(

@@ -181,6 +181,48 @@ def test_a_model_says_how_many_rows_it_may_lose(value: float) -> None:
     assert (extract.max_row_fall, extract.allow_empty) == (None, False)
 
 
+def test_a_deadline_is_the_models_or_the_settings() -> None:
+    """A model's own comes first, false is none, and what is not published has none."""
+    manifest = [
+        model("own", {"deadline": "08:00 mon"}),
+        model("none", {"deadline": False}),
+        model("silent"),
+        model("unpublished", {"publish": False}),
+    ]
+    nodes = {one["unique_id"]: one for one in manifest}
+    content = {"metadata": {"project_name": "retail"}, "nodes": nodes, "sources": {}}
+    given = {"selection": "s", "project": "Default", "zone": "Asia/Tokyo"}
+    extracts = plan_extracts(Manifest(content), nodes, **given, deadline="07:30 Europe/London")
+    assert {one.name: str(one.deadline) for one in extracts} == {
+        "own": "08:00 Asia/Tokyo mon",
+        "none": "None",
+        "silent": "07:30 Europe/London",
+        "unpublished": "None",
+    }
+    assert [one.deadline for one in plan(model("silent"))] == [None]
+
+
+def test_deadlines_that_are_none_are_told_together() -> None:
+    """Each has its model, what was seen and what is allowed, also the number that YAML makes."""
+    first, second, third = problems(
+        model("a", {"deadline": "07:30 Europe/Londn"}),
+        # 12:30 without quotes
+        model("b", {"deadline": 750}),
+        model("c", {"deadline": "07:30", "publish": False}),
+    )
+    assert first.startswith(
+        "meta.tableau.deadline of 'a' (models/marts/a.sql) is '07:30 Europe/Londn'. It must be a "
+        "time of day, and if need be a time zone, days (daily, weekdays, mon,thu or monthly) and "
+    )
+    assert "did you mean 'Europe/London'?" in first
+    assert second.startswith("meta.tableau.deadline of 'b' (models/marts/b.sql) is 750. It must be")
+    assert "in quotes: '07:30 Europe/London weekdays'; or false for none." in second
+    assert third == (
+        "meta.tableau of 'c' (models/marts/c.sql) has a deadline and publish: false, so nothing "
+        "would ever be there in time. Remove one of them."
+    )
+
+
 def test_tags_and_owner_of_dbt_go_to_the_datasource() -> None:
     """The model's tags and owner are the datasource's, unless its meta has others or none."""
     owned = {"meta": {"owner": "ada"}}

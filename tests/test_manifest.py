@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mds_tableau.errors import ManifestError
-from mds_tableau.manifest import Manifest, Mart, MartColumn, Source, Test
+from mds_tableau.manifest import Manifest, Mart, MartColumn, Source, SourceTable, Test
 
 
 def node(unique_id: str, **changes: Any) -> tuple[str, dict[str, Any]]:
@@ -176,6 +176,48 @@ def test_parents_and_tests_of_a_node() -> None:
     assert found.parents_of("source.p.raw.sales") == ()
     assert found.tests_of("model.p.sales") == ("test.p.unique.1", "unit_test.p.sales.net")
     assert found.tests_of("model.p.stg") == ()
+
+
+def test_what_is_behind_and_above() -> None:
+    """At any distance, with sources, tests and unit tests, and without the nodes themselves."""
+    found = manifest(
+        node("model.p.stg", depends_on={"nodes": ["source.p.raw.a"]}),
+        node("model.p.sales", depends_on={"nodes": ["model.p.stg"]}),
+        node("model.p.other", depends_on={"nodes": ["source.p.raw.b"]}),
+        node("test.p.x.1", depends_on={"nodes": ["model.p.sales", "model.p.other"]}),
+        unit_tests={"unit_test.p.stg.u": {"depends_on": {"nodes": ["model.p.stg"]}}},
+    )
+    behind = {"model.p.stg", "model.p.sales", "test.p.x.1", "unit_test.p.stg.u"}
+    assert found.behind(["source.p.raw.a"]) == behind
+    assert found.behind([]) == found.behind(["test.p.x.1"]) == frozenset()
+    assert found.above(["model.p.sales"]) == {"model.p.stg", "source.p.raw.a"}
+    assert found.above(["unit_test.p.stg.u"]) == {"model.p.stg", "source.p.raw.a"}
+    assert found.tests == {"test.p.x.1", "unit_test.p.stg.u"}
+
+
+def test_a_table_of_a_source_has_what_the_manifest_says() -> None:
+    """The config wins over `meta`, which an older dbt writes alone."""
+    common = {
+        "source_name": "raw",
+        "name": "a",
+        "database": "w",
+        "schema": "s",
+        "identifier": "A",
+        "original_file_path": "models/s.yml",
+        "source_meta": {"x": 1},
+    }
+    found = manifest(
+        sources={
+            "source.p.raw.a": {**common, "config": {"meta": {"y": 2}}, "meta": {"z": 3}},
+            "source.p.raw.b": {"source_name": "raw", "name": "b", "meta": {"z": 3}},
+        }
+    )
+    assert list(found.source_tables()) == [
+        SourceTable(
+            "source.p.raw.a", "raw.a", "models/s.yml", "w", "s", "A", {"y": 2}, {"x": 1}, False
+        ),
+        SourceTable("source.p.raw.b", "raw.b", "", "", "", "b", {"z": 3}, {}, False),
+    ]
 
 
 @pytest.mark.parametrize(

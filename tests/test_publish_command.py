@@ -1,12 +1,17 @@
 """The `publish` command as a user runs it, into the local sandbox or onto a server."""
 
 import json
+import re
+import sqlite3
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
+import tableauserverclient as TSC  # noqa: N812
 from click.testing import CliRunner, Result
 
 from mds_tableau.cli import main
@@ -56,7 +61,7 @@ def test_a_file_becomes_a_datasource_and_then_the_next_revision(here: Path) -> N
         ("2", "04567", "-0.25", "2026-02-28"),
         ("3", None, None, None),
     ]
-    again = json.loads(run(*words, "--json").stdout)
+    again = json.loads(run(*words, "--json", "--force").stdout)
     assert (again["published"]["mode"], again["published"]["revision"]) == ("replace", 2)
     assert (again["rows"], again["published"]["id"]) == (3, seen.id)
     # nothing is left of what it took
@@ -132,32 +137,88 @@ def test_rows_that_are_gone_stop_it_until_that_is_allowed(here: Path) -> None:
         (("-i", "sales.csv"), 2, "Missing option '--name'"),
         (("-i", "sales.csv", "-n", "S", "--no-publish"), 2, "--no-publish needs --output"),
         (("-i", "sales.csv", "-n", "S", "--type", "net"), 2, "'net' is not of the form COLUMN="),
-        (("-i", "gone.csv", "-n", "S"), 3, "gone.csv"),
-        (("-i", "sales.csv", "-n", "S", "--columns", "nett"), 3, "Did you mean 'net'?"),
-        (("-i", "sales.csv", "-n", "S", "--where", "net >"), 3, "--where 'net >' cannot be read"),
-        (("-i", "sales.csv", "-n", "S", "--where", "1); DROP TABLE input; --"), 3, "--where"),
-        (("-i", "sales.csv", "-n", "S", "--ask", "net=as: jsn"), 3, "net"),
+        (("-i", "gone.csv", "-n", "S"), 2, "gone.csv"),
+        (("-i", "*.parquet", "-n", "S"), 2, "No file matches"),
+        (("-i", ".", "-n", "S", "--format", "jsonl"), 2, "has no jsonl files"),
+        (("-i", "sales.csv", "-n", "S", "--columns", "nett"), 2, "Did you mean 'net'?"),
+        (("-i", "sales.csv", "-n", "S", "--rename", "nett=x"), 2, "Did you mean 'net'?"),
+        (("-i", "sales.csv", "-n", "S", "--where", "net >"), 2, "--where 'net >' cannot be read"),
+        (("-i", "sales.csv", "-n", "S", "--where", "1); DROP TABLE input; --"), 2, "--where"),
+        (("-i", "sales.csv", "-n", "S", "--ask", "net=as: jsn"), 2, "net"),
+        (("-i", "sales.csv", "-n", "S", "--type", "nett=DATE"), 2, "there is no column 'nett'"),
+        (("-i", "sales.csv", "-n", "S", "--type", "net=MONEY"), 2, "MONEY is no type"),
+        (("-i", "sales.csv", "-n", "S", "--delimiter", "long"), 2, "--delimiter 'long'"),
+        (("-i", "sales.csv", "-n", "S", "--encoding", "klingon"), 2, "--encoding klingon"),
+        (("-i", "sales.csv", "-n", "S", "--output", "gone/x.hyper"), 2, "there is no folder"),
+        (("-i", "sales.csv", "-n", "S", "--table", "t"), 2, "neither a SQLite nor a DuckDB file"),
+        (("-i", "gone.duckdb", "-n", "S", "--table", "t"), 2, "Cannot open gone.duckdb"),
+        (("-i", "env:NOT_THERE", "-n", "S", "--table", "t"), 2, "no such environment variable"),
+        (("-i", "env:NOT_THERE", "-n", "S"), 2, "no such environment variable"),
+        (("-i", "sales.csv", "-n", "S", "--server", "ftp://x"), 2, "TABLEAU_SERVER is 'ftp://x'"),
         (("-i", "sales.csv", "-n", "S", "--type", "day=INTEGER"), 3, "day"),
-        (("-i", "env:NOT_THERE", "-n", "S", "--table", "t"), 3, "no such environment variable"),
-        (("-i", "sales.csv", "-n", "S", "--server", "ftp://x"), 1, "TABLEAU_SERVER is 'ftp://x'"),
     ],
 )
 def test_what_is_wrong_is_said_and_has_its_exit_code(
     here: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    """2 is wrong usage, 3 refused data, 1 everything else; never a traceback."""
+    """2 is wrong usage, 3 refused data; never a traceback, and nothing is left behind."""
     result = run(*arguments)
     assert result.exit_code == code, result.output
     assert said in result.output
     assert "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_what_fails_outside_of_options_and_data_has_the_exit_code_1(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is wrong, or a server that is not there, is neither usage nor data."""
+    monkeypatch.setenv("MDS_READ_TIMEOUT", "never")
+    wrong = run("-i", "sales.csv", "-n", "S", "--server", "http://127.0.0.1:1")
+    assert (wrong.exit_code, "MDS_READ_TIMEOUT" in wrong.output) == (1, True)
+    monkeypatch.delenv("MDS_READ_TIMEOUT")
+    (here / "secret").write_bytes(b"\xff\xfe\x00")
+    token = ("--server", "http://127.0.0.1:1", "--token-name", "ci", "--token-file", "secret")
+    unread = run("-i", "sales.csv", "-n", "S", *token)
+    assert (unread.exit_code, "--token-file secret cannot be read" in unread.output) == (2, True)
+
+
+def test_a_database_without_a_table_is_told_which_there_are(here: Path) -> None:
+    """Its tables are listed, and what to say, whatever kind of file it is."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    result = run("-i", "shop.duckdb", "-n", "Shop")
+    assert result.exit_code == 2
+    assert "--input shop.duckdb is a database. Say what to read of it: --table orders," in (
+        result.stderr
+    )
+    assert "It has 1 table:\n- orders" in result.stderr
+    with sqlite3.connect("shop.db") as lite:
+        lite.execute("CREATE TABLE a (id)")
+        lite.execute('CREATE TABLE "two words" (id)')
+    result = run("-i", "shop.db", "-n", "Shop", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]) == (2, "UsageError")
+    assert '2 tables:\n- "two words"\n- a' in result.stderr
+    query = run("-i", "shop.duckdb", "-n", "Shop", "--query", "SELECT nothing FROM orders")
+    assert (query.exit_code, "shop.duckdb refuses: Binder Error" in query.stderr) == (2, True)
+
+
+def test_tables_that_would_be_one_datasource_are_refused(here: Path) -> None:
+    """A server does not tell names apart by case, so that one would take the place of the other."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE a AS SELECT 1 AS id")
+    result = run("-i", "shop.duckdb", "-n", "Shop", "--tables", "a", "A")
+    assert result.exit_code == 2
+    assert "several datasources of one name: Shop - A, Shop - a" in result.stderr
+    assert not (here / "data" / "sandbox").exists()
 
 
 def test_passwords_are_no_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A URL with a password is refused on the command line, and never shown from a variable."""
     url = "postgresql://ann:hunter2@127.0.0.1:1/shop"
     result = run("-i", url, "-n", "S", "--table", "t")
-    assert (result.exit_code, "env:NAME" in result.output) == (3, True)
+    assert (result.exit_code, "env:NAME" in result.output) == (2, True)
     monkeypatch.setenv("SHOP", url)
     unreachable = run("-i", "env:SHOP", "-n", "S", "--table", "t")
     assert unreachable.exit_code == 1
@@ -191,8 +252,86 @@ def test_what_the_publisher_warns_of_is_said(here: Path) -> None:
     """An owner who is not there is a warning on the terminal, and in what scripts read."""
     words = ("-i", "sales.csv", "-n", "S", "--owner", "nobody")
     assert "Warning: There is no user 'nobody'" in run(*words).stderr
-    [warning] = json.loads(run(*words, "--json").stdout)["warnings"]
+    [warning] = json.loads(run(*words, "--json", "--force").stdout)["warnings"]
     assert warning.startswith("There is no user 'nobody'")
+
+
+def test_what_the_server_holds_already_is_not_sent_again(here: Path) -> None:
+    """It is said since when it is there; other rows or other words are a new revision."""
+    words = ("-i", "sales.csv", "-n", "S")
+    assert run(*words).exit_code == 0
+    same = run(*words)
+    assert same.exit_code == 0
+    assert "Unchanged: 'S' in 'Default' holds these 3 rows of sales.csv since 20" in same.stdout
+    told = json.loads(run(*words, "--json", "-o", "s.hyper").stdout)
+    assert (told["unchanged"], told["published"]["revision"]) == (True, 1)
+    assert (here / "s.hyper").stat().st_size == told["extract_bytes"]
+    assert held(here)["S"].revision == 1
+    # the same rows in another order are the same data
+    head, *rows = SALES.splitlines()
+    (here / "sales.csv").write_text("\n".join([head, *reversed(rows)]))
+    assert "Unchanged" in run(*words).stdout
+    assert "revision 2" in run(*words, "--tag", "new").stdout
+    (here / "sales.csv").write_text(SALES + "4,1,1.00,2026-03-01\n")
+    assert "revision 3" in run(*words, "--tag", "new").stdout
+    assert len(held(here)["S"].rows) == 4
+
+
+def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:
+    """No project is made for it, and the message says what to do first."""
+    result = run("-i", "sales.csv", "-n", "S", "--project", "New/One", "--mode", "append")
+    assert result.exit_code == 1
+    assert "'New/One' failed: there is no such project yet" in result.stderr
+    assert "New" not in projects_of_sandbox(here)
+    assert run("-i", "sales.csv", "-n", "S", "--project", "New/One").exit_code == 0
+    assert "New" in projects_of_sandbox(here)
+
+
+def projects_of_sandbox(here: Path) -> set[str]:
+    """Names of the projects that the sandbox has, asked over its API."""
+    config = SandboxConfig(data_dir=here / "data" / "sandbox", tokens={"eye": "a-secret-of-an-eye"})
+    with Sandbox(config, host="127.0.0.1", port=0) as sandbox:
+        client = TSC.Server(sandbox.url, use_server_version=True)
+        with client.auth.sign_in(TSC.PersonalAccessTokenAuth("eye", "a-secret-of-an-eye")):
+            return {str(project.name) for project in TSC.Pager(client.projects)}
+
+
+def test_the_sandbox_is_named_by_the_address_that_shows_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the port that it has while it is published to, in results and in errors."""
+    monkeypatch.setenv("MDS_SANDBOX_PORT", "8899")
+    told = json.loads(run("-i", "sales.csv", "-n", "S", "--json").stdout)["published"]
+    assert told["server"] == "http://127.0.0.1:8899"
+    assert told["url"].startswith("http://127.0.0.1:8899/#/datasources/")
+    nowhere = "11111111-1111-1111-1111-111111111111"
+    result = run("-i", "sales.csv", "-n", "S", "--project", nowhere)
+    assert result.exit_code == 1
+    assert set(re.findall(r"127\.0\.0\.1:\d+", result.output)) == {"127.0.0.1:8899"}
+
+
+def test_a_sheet_becomes_a_datasource(here: Path) -> None:
+    """Options are as for other files; what may not be is wrong usage or refused data."""
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("Sales 2026")
+    sheet.append(["id", "net", "day", "note"])
+    sheet.append([1, 0.1 + 0.2, date(2026, 1, 31), "a"])
+    sheet.append([2, 2.5, date(2026, 2, 28), None])
+    sheet.append([3, -1, None, "#N/A"])
+    workbook.save(here / "sales.xlsx")
+    several = run("-i", "sales.xlsx", "-n", "S")
+    assert (several.exit_code, "- Sheet\n- Sales 2026" in several.stderr) == (2, True)
+    words = ("-i", "sales.xlsx", "-n", "S", "--sheet", "Sales 2026")
+    error = run(*words)
+    assert (error.exit_code, "'Sales 2026'!D4 holds the error #N/A" in error.stderr) == (3, True)
+    shape = ("--null", "#N/A", "--where", "id > '1'", "--rename", "net=Net", "--type", "id=VARCHAR")
+    result = run(*words, *shape, "--columns", "id,net,day,note")
+    assert result.exit_code == 0, result.output
+    seen = held(here)["S"]
+    assert seen.columns == (("id", "TEXT"), ("Net", "DOUBLE"), ("day", "DATE"), ("note", "TEXT"))
+    assert seen.rows == [("2", "2.5", "2026-02-28", None), ("3", "-1", None, None)]
+    other = run("-i", "sales.csv", "-n", "S", "--sheet", "x")
+    assert (other.exit_code, "--sheet is for Excel files" in other.stderr) == (2, True)
 
 
 def test_standard_input_is_read(here: Path) -> None:

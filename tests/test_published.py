@@ -21,10 +21,12 @@ from mds_tableau.published import (
     changed_columns,
     earlier_publish,
     last_published,
+    left_behind,
     record_published,
     still_serves,
+    unchanged_publish,
 )
-from mds_tableau.tableau import Earlier, Published
+from mds_tableau.tableau import About, Earlier, Published
 
 
 def made(path: Path, rows: int = 1234567, **changes: Any) -> ExtractFile:
@@ -68,14 +70,43 @@ def published(**changes: Any) -> Published:
     return Published(**{**values, **changes})
 
 
+def test_what_is_left_at_another_place_is_told(tmp_path: Path) -> None:
+    """When the project or the name changes; not for what was moved on the server, or is first."""
+    extract = made(tmp_path)
+    moved = published(project="Retail/New", id="2a4b")
+
+    def left(now: Published) -> str:
+        return left_behind(tmp_path, extract, now)
+
+    assert left(published()) == ""
+    record_published(
+        tmp_path, extract, published(), about=About(), target="here: retail/daily/sales", run_id=""
+    )
+    told = left(moved)
+    assert "was 'Sales' in 'Retail/Daily' until now (https://tableau.example.com/#/site" in told
+    assert "is 'Sales' in 'Retail/New' from now on" in told
+    assert "then delete it on the server" in told
+    assert left(published(datasource="Sales 2", id="2a4b")) != ""
+    assert left(published(id="deleted and made anew")) == ""
+    assert left(published(project="Retail/New")) == ""
+    assert left(replace(moved, server="https://another.example.com")) == ""
+
+
 def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
     """The record has what the server told, what was sent, and the run; the newest one counts."""
     folder = tmp_path / "published"
     assert last_published(folder, "sales") is None
     record_published(
-        folder, made(tmp_path, 1), published(revision=2), target="here", run_id="run 1"
+        folder,
+        made(tmp_path, 1),
+        published(revision=2),
+        about=About(),
+        target="here",
+        run_id="run 1",
     )
-    record_published(folder, made(tmp_path), published(), target="here", run_id="run 2")
+    record_published(
+        folder, made(tmp_path), published(), about=About(), target="here", run_id="run 2"
+    )
     assert last_published(folder, "sales") == {
         "server": "https://tableau.example.com",
         "target": "here",
@@ -94,6 +125,9 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "columns": [["id", "BIG_INT"]],
         "sha256": "ab" * 32,
         "fingerprint": "cd" * 32,
+        "row_hash": None,
+        "about": ["", [], ""],
+        "confirmed_at": "2026-11-22T06:00:00+00:00",
         "run_id": "run 2",
     }
     assert last_published(folder, "returns") is None
@@ -119,14 +153,21 @@ def test_what_analysts_still_see_is_one_sentence(
 ) -> None:
     """Rows, time, place, and the revision where the server keeps one."""
     record_published(
-        tmp_path, made(tmp_path), published(revision=revision), target="here", run_id="run"
+        tmp_path,
+        made(tmp_path),
+        published(revision=revision),
+        about=About(),
+        target="here",
+        run_id="run",
     )
     assert still_serves(tmp_path, "sales", target="here") == expected
 
 
 def test_nothing_is_said_of_a_server_that_was_not_published_to(tmp_path: Path) -> None:
     """What one server holds is not said of another."""
-    record_published(tmp_path, made(tmp_path), published(), target="here", run_id="run")
+    record_published(
+        tmp_path, made(tmp_path), published(), about=About(), target="here", run_id="run"
+    )
     assert still_serves(tmp_path, "sales", target="elsewhere") == NOTHING
 
 
@@ -158,7 +199,9 @@ def refused(folder: Path, rows: int, **changes: Any) -> str | None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The records, with 4000 rows of `sales` that were published `here`."""
-    record_published(tmp_path, made(tmp_path, 4000), published(), target="here", run_id="run")
+    record_published(
+        tmp_path, made(tmp_path, 4000), published(), about=About(), target="here", run_id="run"
+    )
     return tmp_path
 
 
@@ -231,7 +274,9 @@ def test_a_fall_may_be_let_through_once(folder: Path) -> None:
     """Who publishes may allow the fall, and the rows that are there then are what counts."""
     assert refused(folder, 1) is not None
     assert refused(folder, 1, allow_row_fall=True) is None
-    record_published(folder, made(folder, 1), published(), target="here", run_id="run")
+    record_published(
+        folder, made(folder, 1), published(), about=About(), target="here", run_id="run"
+    )
     assert refused(folder, 1) is None
 
 
@@ -239,7 +284,9 @@ def test_a_fall_is_measured_where_it_is_published(folder: Path) -> None:
     """Another server, another extract, and one that was empty before have lost nothing."""
     assert refused(folder, 1, target="elsewhere") is None
     assert refused(folder, 1, extract=sales(name="returns")) is None
-    record_published(folder, made(folder, 0), published(), target="here", run_id="run")
+    record_published(
+        folder, made(folder, 0), published(), about=About(), target="here", run_id="run"
+    )
     assert refused(folder, 1) is None
 
 
@@ -308,7 +355,7 @@ def test_appended_rows_are_added_up_while_nobody_else_publishes(
 ) -> None:
     """What the server has after an append is known only if it is known what it had before."""
     after = published(mode="append", revision=revision)
-    record_published(folder, made(folder, 10), after, target="here", run_id="run")
+    record_published(folder, made(folder, 10), after, about=About(), target="here", run_id="run")
     last = last_published(folder, "sales")
     assert last is not None
     assert last["rows"] == rows
@@ -328,7 +375,7 @@ def test_columns_that_workbooks_will_miss_are_told_with_both_types(tmp_path: Pat
     )
     then = made(tmp_path, columns=first)
     assert changed_columns(folder, then, target="here") == []
-    record_published(folder, then, published(), target="here", run_id="run 1")
+    record_published(folder, then, published(), about=About(), target="here", run_id="run 1")
     assert changed_columns(folder, then, target="here") == []
     more = made(tmp_path, columns=(("more", HyperType("INT")), *first))
     assert changed_columns(folder, more, target="here") == []
@@ -347,8 +394,55 @@ def test_a_record_without_columns_tells_of_no_change(tmp_path: Path) -> None:
     """An older version wrote none down."""
     folder = tmp_path / "published"
     now = made(tmp_path, columns=(("day", HyperType("DATE")),))
-    record_published(folder, now, published(), target="here", run_id="run 1")
+    record_published(folder, now, published(), about=About(), target="here", run_id="run 1")
     record = json.loads((folder / "sales.json").read_text())
     del record["columns"]
     (folder / "sales.json").write_text(json.dumps(record))
     assert changed_columns(folder, now, target="here") == []
+
+
+ABOUT = About("Every sale.", ("daily", "retail"), "ada")
+
+
+def test_the_same_rows_and_words_are_the_same_publish(tmp_path: Path) -> None:
+    """What would be sent is compared with what was sent; the order of tags is no difference."""
+    now = made(tmp_path, row_hash=2**70)
+    record_published(tmp_path, now, published(), about=ABOUT, target="here", run_id="run")
+    again = replace(ABOUT, tags=("retail", "daily"))
+    assert unchanged_publish(tmp_path, now, again, target="here") == published()
+
+
+@pytest.mark.parametrize(
+    ("change", "about", "target", "last"),
+    [
+        ({"fingerprint": "ef" * 32}, ABOUT, "here", {}),
+        # equal rows of which another engine says something else
+        ({"row_hash": 2**70 + 1}, ABOUT, "here", {}),
+        # only counted, so that nobody knows whether the values are the same
+        ({"row_hash": None}, ABOUT, "here", {}),
+        ({}, replace(ABOUT, tags=("daily",)), "here", {}),
+        ({}, replace(ABOUT, description="Sales."), "here", {}),
+        ({}, replace(ABOUT, owner="grace"), "here", {}),
+        ({}, ABOUT, "elsewhere", {}),
+        ({}, ABOUT, "here", {"revision": None}),
+        ({}, ABOUT, "here", {"mode": "append"}),
+    ],
+)
+def test_anything_else_is_another_publish(
+    tmp_path: Path, change: dict[str, Any], about: About, target: str, last: dict[str, Any]
+) -> None:
+    """Other rows, words or places; or a last publish of which too little is known."""
+    then = made(tmp_path, row_hash=2**70)
+    record_published(tmp_path, then, published(**last), about=ABOUT, target="here", run_id="run")
+    now = replace(then, **change)
+    assert unchanged_publish(tmp_path, now, about, target=target) is None
+
+
+def test_a_record_of_an_older_version_is_no_proof(tmp_path: Path) -> None:
+    """What was written down without the hash of the rows is published once more."""
+    now = made(tmp_path, row_hash=1)
+    record_published(tmp_path, now, published(), about=ABOUT, target="here", run_id="run")
+    record = json.loads((tmp_path / "sales.json").read_text())
+    del record["row_hash"], record["about"]
+    (tmp_path / "sales.json").write_text(json.dumps(record))
+    assert unchanged_publish(tmp_path, now, ABOUT, target="here") is None

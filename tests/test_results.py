@@ -264,3 +264,18 @@ def test_no_reason_where_nothing_failed(manifest: Manifest, fct: Mart) -> None:
     )
     assert why_not_built(fct, manifest, results) == ()
     assert why_not_built(fct, manifest, {}) == ()
+
+
+def test_what_reads_a_source_that_failed_is_held_back(
+    store: ResultStore, manifest: Manifest, fct: Mart
+) -> None:
+    """It was not built, with the source's own reason; results of others stay."""
+    store.record_one(node_result("model.p.other", "success"))
+    source = node_result("source.p.raw.orders", "error", "Cannot read the dbt source 'raw.orders'")
+    store.record_one(source)
+    store.record_skipped([fct.unique_id], because=[source], run="run")
+    [reason] = refusals(fct, manifest, store.load())
+    assert reason == "dbt did not build it (skipped). Cannot read the dbt source 'raw.orders'"
+    assert store.load()["model.p.other"].status == "success"
+    store.record_skipped([], because=[source], run="run")
+    assert len(store.load()) == 3

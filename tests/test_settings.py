@@ -34,6 +34,7 @@ SECRETS = (
     "TABLEAU_TOKEN_VALUE",
     "TABLEAU_PASSWORD",
     "TABLEAU_CONNECTED_APP_SECRET_VALUE",
+    "MDS_NOTIFY",
 )
 COMPLETE = [{*TOKEN}, {*TOKEN, USER[0]}, {*USER}, {*APP, USER[0]}]
 """Every set of variables that is one whole way to sign in."""
@@ -49,7 +50,9 @@ def load(**variables: str) -> Settings:
 
 def problems(**variables: str) -> list[str]:
     """The lines of the error that these variables give."""
-    with pytest.raises(SettingsError, match=r"^Settings are not complete; see \.env\.example") as e:
+    with pytest.raises(
+        SettingsError, match=r"^Settings are missing or wrong; see \.env\.example"
+    ) as e:
         load(**variables)
     return str(e.value).split("\n- ")[1:]
 
@@ -263,6 +266,22 @@ def test_a_password_in_the_url_is_a_problem_and_not_shown(url: str) -> None:
             {"MDS_TIMEZONE": "Europe"},
             r"MDS_TIMEZONE is 'Europe'; it must be an IANA time zone such as Europe/London\.",
         ),
+        (
+            {"MDS_DEADLINE": "07:30 weekday"},
+            r"MDS_DEADLINE is '07:30 weekday'; it must be a time of day, .* mean 'weekdays'\?\)\.",
+        ),
+        (
+            {"MDS_NOTIFY": "json://a", "MDS_NOTIFY_SUMMARY": "noon"},
+            r"MDS_NOTIFY_SUMMARY is 'noon'; it must be a time of day, .*",
+        ),
+        (
+            {"MDS_NOTIFY_SUMMARY": "08:00"},
+            r"MDS_NOTIFY is missing; MDS_NOTIFY_SUMMARY is set and needs it\.",
+        ),
+        (
+            {"MDS_UI_URL": "localhost:3000"},
+            r"MDS_UI_URL is 'localhost:3000'; it must be a URL such as http://dagster\..*",
+        ),
         *(
             (
                 {"MDS_MAX_ROW_FALL": value},
@@ -361,7 +380,7 @@ def test_secrets_are_never_shown(secret: str) -> None:
         {"TABLEAU_SERVER": "far", **user, "TABLEAU_PASSWORD": secret, "MDS_SANDBOX_PORT": "x"},
     ]
     for variables in wrong:
-        with pytest.raises(SettingsError, match="not complete") as caught:
+        with pytest.raises(SettingsError, match="missing or wrong") as caught:
             load(**variables)
         shown += [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
     assert not [text for text in shown if secret in text or "s3cr3t" in text]

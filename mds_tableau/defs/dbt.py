@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
-
-# not exported at top level; capped with Dagster, and a test holds them to what Dagster refuses
-from dagster._core.definitions.utils import DISALLOWED_NAMES, has_valid_name_chars
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 from dagster_dbt.asset_utils import build_dbt_specs
 from filelock import FileLock, Timeout
 
 from mds_tableau.defs.failing import told_plainly
+from mds_tableau.defs.ingest import IngestConfig, Ingester
+from mds_tableau.defs.names import check_names
 from mds_tableau.defs.project import Dbt
-from mds_tableau.errors import MartConfigError
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore
 from mds_tableau.warehouse import wait_until_free
@@ -92,6 +90,7 @@ class DbtRunner:
         *,
         run: str,
         context: dg.AssetExecutionContext | None = None,
+        without: Sequence[NodeResult] = (),
     ) -> Generator[Any, None, list[NodeResult]]:
         """Build and test nodes, yield what dagster-dbt makes of dbt's events, record the results.
 
@@ -99,6 +98,7 @@ class DbtRunner:
             unique_ids: The nodes; none for the whole project.
             run: The chain of runs that the results belong to.
             context: The context of the dbt asset; without it the events are such as any op may log.
+            without: Sources that could not be ingested: nothing that reads them is built.
 
         Returns:
             What failed.
@@ -108,17 +108,28 @@ class DbtRunner:
             dagster.Failure: dbt stopped before it built anything.
         """
         with held(self.turn):
-            failed = yield from self._build(unique_ids, run, context)
+            failed = yield from self._build(unique_ids, run, context, without)
         return failed
 
     def _build(
-        self, unique_ids: Collection[str], run: str, context: dg.AssetExecutionContext | None
+        self,
+        unique_ids: Collection[str],
+        run: str,
+        context: dg.AssetExecutionContext | None,
+        without: Sequence[NodeResult],
     ) -> Generator[Any, None, list[NodeResult]]:
         wait_until_free(self.warehouse, read_only=False, log=dg.get_dagster_logger().warning)
         marts = self.manifest.marts.keys()
-        self.results.begin(marts & set(unique_ids) if unique_ids else marts, run=run)
+        behind = self.manifest.behind([source.unique_id for source in without])
+        wanted = set(unique_ids) or marts | self.manifest.tests
+        self.results.begin(marts & wanted - behind, run=run)
+        # a test is run with the last of what it compares
+        wanted |= {t for t in self.manifest.tests if wanted.issuperset(self._tested(t))}
+        self.results.record_skipped(wanted & behind, because=without, run=run)
+        if not wanted - behind:
+            return []
         invocation = self.dbt.cli(
-            ["build", *self._selection(unique_ids)],
+            ["build", *self._selection(unique_ids), *self._exclusion(without)],
             manifest=self.manifest.content,
             dagster_dbt_translator=self.translator,
             raise_on_error=False,
@@ -142,9 +153,23 @@ class DbtRunner:
             ) from error
         return [result for result in self.results.record(artifact, run=run) if result.failed]
 
+    def unread_above(self, mart: Mart) -> list[NodeResult]:
+        """Return the sources of a mart whose last ingest failed."""
+        results = self.results.load()
+        above = (results.get(unique_id) for unique_id in self.manifest.above([mart.unique_id]))
+        return [r for r in above if r and r.failed and r.unique_id.startswith("source.")]
+
     def failed(self, run: str) -> list[NodeResult]:
         """Return the nodes whose latest result is a failure of this chain of runs."""
         return [r for r in self.results.load().values() if r.failed and r.run == run]
+
+    def _tested(self, test: str) -> set[str]:
+        return set(self.manifest.parents_of(test)) & self.manifest.marts.keys() or {test}
+
+    def _exclusion(self, sources: Sequence[NodeResult]) -> list[str]:
+        # a source's id is source.package.source name.table name
+        names = [f"source:{source.unique_id.partition('.')[2]}+" for source in sources]
+        return ["--exclude", " ".join(names)] if names else []
 
     def _selection(self, unique_ids: Collection[str]) -> list[str]:
         if not unique_ids:
@@ -156,9 +181,13 @@ class DbtRunner:
 
 
 def dbt_definitions(
-    runner: DbtRunner,
+    runner: DbtRunner, ingester: Ingester
 ) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
     """Return the assets of a dbt project, and the check that fails when dbt did.
+
+    The sources that are read from databases belong to the same step as the models: one that cannot
+    be read then keeps back what is built of it and nothing else, where a step of its own would have
+    Dagster skip all of dbt.
 
     Raises:
         MartConfigError: Dagster can make no asset of a model's name, or takes two for one.
@@ -173,21 +202,30 @@ def dbt_definitions(
         project=runner.project,
     )
     by_key = {spec.key: str(spec.metadata[_UNIQUE_ID]) for spec in specs}
-    _check_names(by_key, runner.manifest)
+    check_names({**by_key, **ingester.by_key}, runner.manifest)
 
     @dg.multi_asset(
         name="dbt",
-        specs=[*specs, _run_results_spec(runner.results, specs)],
+        specs=[*ingester.specs(), *specs, _run_results_spec(runner.results, specs)],
         check_specs=[spec._replace(blocking=False) for spec in check_specs],
         can_subset=True,
         pool=POOL,
         allow_arbitrary_check_specs=True,
     )
-    def dbt_build(context: dg.AssetExecutionContext) -> Generator[Any, None, None]:
+    def dbt_build(
+        context: dg.AssetExecutionContext, config: IngestConfig
+    ) -> Generator[Any, None, None]:
         chain = run_chain(context)
-        with told_plainly():
-            selected = _selected(context, by_key)
-            failed = yield from runner.build(selected, run=chain, context=context)
+        with told_plainly(), held(runner.turn):
+            unread = yield from ingester.run(context, run=chain, again=config.read_all)
+            models, tests = _selected(context, by_key)
+            ingester.warn_of_older(context, runner.manifest.above(models | tests))
+            failed = list(unread)
+            if models or tests:
+                whole = models == set(by_key.values())
+                failed += yield from runner.build(
+                    () if whole else models | tests, run=chain, context=context, without=unread
+                )
         if RUN_RESULTS in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=RUN_RESULTS, metadata=_summary(runner.results, chain, failed)
@@ -223,31 +261,10 @@ def node_name(unique_id: str) -> str:
     'model fct_sales'
     """
     kind, _, rest = unique_id.partition(".")
+    if kind == "source":
+        return f"source {rest.partition('.')[2]}"
     # behind the name, a generic test has a hash and a unit test has none
     return f"{kind.replace('_', ' ')} {rest.split('.', 1)[-1].split('.')[0]}"
-
-
-def _check_names(by_key: Mapping[dg.AssetKey, str], manifest: Manifest) -> None:
-    """Name the files of models whose names Dagster would refuse in words of its own."""
-    outputs: dict[str, list[str]] = {}
-    for key, unique_id in by_key.items():
-        outputs.setdefault(key.to_python_identifier(), []).append(unique_id)
-    files = {unique_id: mart.file for unique_id, mart in manifest.marts.items()}
-    problems = []
-    for name, unique_ids in sorted(outputs.items()):
-        listed = ", ".join(sorted(files.get(unique_id, unique_id) for unique_id in unique_ids))
-        if not has_valid_name_chars(name):
-            problems.append(f"{listed}: '{name}' has characters that an asset cannot have")
-        elif name in DISALLOWED_NAMES:
-            problems.append(f"{listed}: '{name}' is a word that Dagster keeps for itself")
-        elif len(unique_ids) > 1:
-            problems.append(f"{listed}: Dagster calls all of them '{name}'")
-    if problems:
-        lines = "".join(f"\n- {problem}." for problem in problems)
-        raise MartConfigError(
-            f"Dagster can make no assets of some models of the dbt project:{lines}\nRename them, "
-            "with letters of ASCII, digits, '_', '-' and '.' only."
-        )
 
 
 def _run_results_spec(results: ResultStore, specs: Sequence[dg.AssetSpec]) -> dg.AssetSpec:
@@ -266,21 +283,20 @@ def _run_results_spec(results: ResultStore, specs: Sequence[dg.AssetSpec]) -> dg
 
 def _selected(
     context: dg.AssetExecutionContext, by_key: Mapping[dg.AssetKey, str]
-) -> Collection[str]:
+) -> tuple[set[str], set[str]]:
+    """Return the models that are selected, and the tests of others."""
     models = {by_key[key] for key in context.selected_asset_keys if key in by_key}
-    if models == set(by_key.values()):
-        return ()
     checks = {
         str((context.assets_def.get_spec_for_check_key(key).metadata or {})[_UNIQUE_ID])
         for key in context.selected_asset_check_keys
         if by_key.get(key.asset_key) not in models
     }
-    return models | checks
+    return models, checks
 
 
 def _complaint(failed: Sequence[NodeResult]) -> str:
     lines = "".join(f"\n- {node_name(result.unique_id)}: {result.reason}" for result in failed)
-    return f"dbt failed for {len(failed)} of its models and tests:{lines}"
+    return f"dbt failed for {len(failed)} of its sources, models and tests:{lines}"
 
 
 def _summary(

@@ -20,11 +20,12 @@ from mds_tableau.defs.metadata import (
     hyper_metadata,
     parquet_metadata,
 )
-from mds_tableau.defs.publishing import tableau_asset
+from mds_tableau.defs.publishing import tableau_asset, unchanged_publish_of
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream, reading
 from mds_tableau.errors import ExtractError, HeldBack
 from mds_tableau.export import MartExport, export_mart
+from mds_tableau.extract_file import same_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.parquet import newest_version
 from mds_tableau.verify import VerificationFailed
@@ -78,12 +79,22 @@ def _parquet_asset(
                 source = MartExport(
                     mart.name, mart.relation, mart.file, extract.options, upstream.compiled()
                 )
-                version = export_mart(session, source, folders.parquet / mart.name)
+                version = export_mart(
+                    session,
+                    source,
+                    folders.parquet / mart.name,
+                    may_reuse=not folders.is_forced(context),
+                )
         for warning in version.warnings:
             context.log.warning(f"Mart '{mart.name}': {warning}")
+        done = (
+            f"Unchanged: mart '{mart.name}' holds the {counted(version.rows, 'row')} that were "
+            f"exported {version.created_at}, as was found in"
+            if version.is_reused
+            else f"Exported {counted(version.rows, 'row')} of '{mart.name}' in"
+        )
         context.log.info(
-            f"Exported {counted(version.rows, 'row')} of '{mart.name}' in "
-            f"{version.seconds:.2f} seconds, {version.bytes:,} bytes in "
+            f"{done} {version.seconds:.2f} seconds, {version.bytes:,} bytes in "
             f"{counted(len(version.parts), 'part')} at {version.folder}."
         )
         return dg.MaterializeResult(
@@ -136,8 +147,12 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     f"This run does not export '{mart.name}': the extract is made of the Parquet "
                     f"of {version.created_at}."
                 )
+            made, forced = None, folders.is_forced(context)
+            if not forced:
+                exact = hyper.verify == "exact"
+                made = same_extract(folders.hyper, extract.name, version, exact=exact)
             try:
-                made = hyper.convert(version, extract=extract.name, folder=folders.hyper)
+                made = made or hyper.convert(version, extract=extract.name, folder=folders.hyper)
             except VerificationFailed as error:
                 yield dg.AssetCheckResult(
                     asset_key=key,
@@ -147,7 +162,8 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     metadata=comparison_metadata(error.comparison),
                 )
                 raise
-        if extract.publish and _is_selected(context, dg.AssetKey(["tableau", extract.name])):
+        is_next = extract.publish and _is_selected(context, dg.AssetKey(["tableau", extract.name]))
+        if is_next and (forced or unchanged_publish_of(extract, made, folders) is None):
             # while the next extract is converted; the publish waits for its own, and commits
             tableau.begin(made.path)
         for warning in made.warnings:
@@ -157,9 +173,14 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
             if made.raised_by
             else ""
         )
+        done = (
+            f"Unchanged: extract '{extract.name}' holds the {counted(made.rows, 'row')} of the "
+            f"mart since {made.created_at}, as was found in"
+            if made.is_reused
+            else f"Converted {counted(made.rows, 'row')} of '{extract.name}' in"
+        )
         context.log.info(
-            f"Converted {counted(made.rows, 'row')} of '{extract.name}' in "
-            f"{made.seconds:.2f} seconds, {made.bytes:,} bytes; file version "
+            f"{done} {made.seconds:.2f} seconds, {made.bytes:,} bytes; file version "
             f"{made.file_version}{raised}."
         )
         yield dg.MaterializeResult(

@@ -27,7 +27,8 @@ def gate_by_results(runner: DbtRunner) -> Gate:
     @contextmanager
     def gate(context: dg.AssetExecutionContext, mart: Mart) -> Iterator[Sequence[str]]:
         with held(runner.turn):
-            if _is_re_execution_without(context, runner.key_of(mart)):
+            unread = runner.unread_above(mart)
+            if not unread and _is_re_execution_without(context, runner.key_of(mart)):
                 context.log.info(f"Building and testing '{mart.name}' again before it is exported.")
                 results = runner.results.load()
                 tests = [test.unique_id for test in mart.tests if test.unique_id in results]

@@ -15,6 +15,9 @@ _CORE: Final = logging.getLogger("mds_tableau")
 _LISTENING: Final = list["_ToDagster"]()
 """Those that were asked to listen; only the last one passes anything on."""
 
+_PASSED: Final = "passed_to_dagster"
+"""Attribute of a record that was passed on."""
+
 
 class _ToDagster(logging.Handler):
     def __init__(self, log: logging.Logger) -> None:
@@ -23,7 +26,9 @@ class _ToDagster(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log it once more; Dagster knows which step it was."""
-        if _LISTENING[-1:] == [self]:
+        if _LISTENING[-1:] == [self] and not hasattr(record, _PASSED):
+            # a step may begin while another thread is at the handlers, and would hear it again
+            setattr(record, _PASSED, True)
             self._log.log(record.levelno, record.getMessage())
 
 

@@ -32,6 +32,7 @@ def parquet_metadata(version: ParquetVersion, mart: Mart) -> Metadata:
     """Return the metadata of `parquet/*`."""
     return {
         **_figures(version.rows, version.bytes, version.seconds),
+        "unchanged": version.is_reused,
         "dagster/column_schema": _schema([(c.name, c.source_type) for c in version.columns], mart),
         **_preview(version),
         "fingerprint": version.fingerprint,
@@ -45,6 +46,7 @@ def hyper_metadata(made: ExtractFile, version: ParquetVersion, mart: Mart) -> Me
     """Return the metadata of `hyper/*`."""
     return {
         **_figures(made.rows, made.bytes, made.seconds),
+        "unchanged": made.is_reused,
         "dagster/column_schema": _schema(made.columns, mart),
         **_preview(version),
         "fingerprint": made.fingerprint,
@@ -90,10 +92,15 @@ def comparison_metadata(comparison: Comparison) -> Metadata:
     }
 
 
-def published_metadata(published: Published, made: ExtractFile, mart: Mart) -> Metadata:
+def published_metadata(
+    published: Published, made: ExtractFile, mart: Mart, *, is_unchanged: bool = False
+) -> Metadata:
     """Return the metadata of `tableau/*`."""
+    # what was not sent has no speed, and would draw a wrong line through those that were
+    figures = _figures(made.rows, published.bytes, published.seconds)
     return {
-        **_figures(made.rows, published.bytes, published.seconds),
+        **({"dagster/row_count": made.rows} if is_unchanged else figures),
+        "unchanged": is_unchanged,
         "dagster/column_schema": _schema(made.columns, mart),
         "fingerprint": made.fingerprint,
         "server": published.server,

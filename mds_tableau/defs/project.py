@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version as installed_version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +202,8 @@ def _run(project: DbtProject, arguments: list[str]) -> list[str]:
     invocation = dbt_resource(project).cli(
         arguments, target_path=project.target_path, raise_on_error=False
     )
-    # dagster-dbt prints what dbt says; the output of `dagster asset list` is a list of assets
-    with redirect_stdout(sys.stderr):
+    # dagster-dbt prints what dbt says, which nobody has asked for; of a failure the errors are told
+    with redirect_stdout(StringIO()):
         events = [event.raw_event["info"] for event in invocation.stream_raw_events()]
     if not invocation.is_successful():
         errors = [str(info["msg"]) for info in events if info.get("level") == "error"]

@@ -10,22 +10,26 @@ import dagster as dg
 from pydantic import Field
 
 from mds_tableau.columns import counted
+from mds_tableau.defs.deadlines import freshness_policy
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import described_columns, published_metadata
 from mds_tableau.defs.resources import TableauServer
 from mds_tableau.defs.stages import Folders, Upstream
 from mds_tableau.errors import ExtractError
-from mds_tableau.extract_file import read_extract
+from mds_tableau.extract_file import ExtractFile, read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256, sole_writer
 from mds_tableau.losses import appending, limits_of, refuse_loss
 from mds_tableau.published import (
     changed_columns,
+    confirm_published,
     earlier_publish,
+    left_behind,
     record_published,
+    unchanged_publish,
 )
-from mds_tableau.tableau import About
+from mds_tableau.tableau import About, Published
 
 _AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
 """So that what is uploaded in the background has the time of the conversions that follow."""
@@ -59,6 +63,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             **described_columns(mart),
         },
         op_tags=_AFTER_CONVERSIONS,
+        freshness_policy=freshness_policy(extract.deadline),
     )
     def tableau(
         context: dg.AssetExecutionContext, config: PublishConfig, tableau: TableauServer
@@ -76,6 +81,12 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     f"{made.path} has changed since it was verified. It is not published; build it "
                     f"again, for example with --select 'hyper/{extract.name}*'."
                 )
+            if not folders.is_forced(context):
+                last = unchanged_publish_of(extract, made, folders)
+                if last is not None and tableau.still_holds(
+                    last, datasource=extract.datasource, project=extract.project
+                ):
+                    return _unchanged(context, last, made, extract, folders)
             limits = limits_of(
                 extract,
                 max_row_fall=folders.max_row_fall,
@@ -87,18 +98,22 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     made.path,
                     datasource=extract.datasource,
                     project=extract.project,
-                    about=About(
-                        extract.description, extract.tags, extract.owner, extract.requires_owner
-                    ),
+                    about=_about(extract),
                     mode=extract.mode,
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
                 changes = changed_columns(folders.published, made, target=place)
+                left = left_behind(folders.published, made, published)
                 record_published(
-                    folders.published, made, published, target=place, run_id=context.run.run_id
+                    folders.published,
+                    made,
+                    published,
+                    about=_about(extract),
+                    target=place,
+                    run_id=context.run.run_id,
                 )
-        for change in changes:
-            context.log.warning(change)
+        for warning in filter(None, (*changes, left)):
+            context.log.warning(warning)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
             f"'{published.project}' on {published.server} in "
@@ -110,3 +125,37 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
         )
 
     return tableau
+
+
+def unchanged_publish_of(extract: Extract, made: ExtractFile, folders: Folders) -> Published | None:
+    """Return the last publish of an extract if nothing of it is other now, else None.
+
+    Rows that are appended, and what is to be created, are never taken for the same.
+    """
+    if extract.mode in {"append", "create"}:
+        return None
+    place = folders.place_of(extract)
+    return unchanged_publish(folders.published, made, _about(extract), target=place)
+
+
+def _unchanged(
+    context: dg.AssetExecutionContext,
+    last: Published,
+    made: ExtractFile,
+    extract: Extract,
+    folders: Folders,
+) -> dg.MaterializeResult[Any]:
+    [mart] = extract.marts
+    confirm_published(folders.published, made.extract)
+    context.log.info(
+        f"Unchanged: '{last.datasource}' in '{last.project}' on {last.server} holds these "
+        f"{counted(made.rows, 'row')} since {last.published_at}: {last.url}"
+    )
+    return dg.MaterializeResult(
+        metadata=published_metadata(last, made, mart, is_unchanged=True),
+        data_version=dg.DataVersion(made.fingerprint),
+    )
+
+
+def _about(extract: Extract) -> About:
+    return About(extract.description, extract.tags, extract.owner, extract.requires_owner)

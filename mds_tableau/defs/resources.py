@@ -30,6 +30,7 @@ from mds_tableau.tableau import (
     Session,
     Uploads,
     publish,
+    still_holds,
     uploading,
 )
 from mds_tableau.verify import Level
@@ -202,6 +203,10 @@ class TableauServer(_RunScoped):
             uploads=self.uploads,
             create_project=self.create_projects,
         )
+
+    def still_holds(self, published: Published, *, datasource: str, project: str) -> bool:
+        """Return whether the server holds the last publish, as `tableau.still_holds` says."""
+        return still_holds(self.session, published, datasource=datasource, project=project)
 
     def _destination(self) -> Destination:
         return Destination(

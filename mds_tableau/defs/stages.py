@@ -16,11 +16,15 @@ from dagster_duckdb import DuckDBResource
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
 from mds_tableau.sessions import Session, session_for
+from mds_tableau.settings import Settings
 from mds_tableau.warehouse import wait_until_free
 
 Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequence[str]]]
 """Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
 answer holds until the block ends."""
+
+FORCE: Final = "mds_tableau/force"
+"""Tag of a run that makes and publishes also what did not change, with the value `true`."""
 
 DUCKDB: Final = "mds_duckdb"
 """Key of the resource that reads the marts."""
@@ -54,11 +58,27 @@ class Folders:
         target: The server and site, in words.
         max_row_fall: Largest share of its rows that a datasource there may lose in one publish,
             unless its model says otherwise.
+        force: Whether also what did not change is made and published again.
     """
 
     data: Path
     target: str
     max_row_fall: float
+    force: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Folders":
+        """Return what the settings say."""
+        return cls(
+            settings.mds_data_dir,
+            settings.target,
+            settings.mds_max_row_fall,
+            settings.mds_force,
+        )
+
+    def is_forced(self, context: dg.AssetExecutionContext) -> bool:
+        """Whether a run makes and publishes also what did not change."""
+        return self.force or context.run.tags.get(FORCE, "").lower() == "true"
 
     def place_of(self, extract: Extract) -> str:
         """Return where an extract is published to, in words that stay the same from run to run."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 
 _TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?(\[\d*\])*")
 _WHOLE: Final = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"} | {
@@ -63,7 +63,7 @@ def asked_types(
         else:
             asked[column] = found
     if problems:
-        raise InputError(f"Cannot read {origin}:" + "".join(f"\n- {line}" for line in problems))
+        raise UsageError(f"Cannot read {origin}:" + "".join(f"\n- {line}" for line in problems))
     return asked
 
 

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.places import CHUNK, Place
 
@@ -235,12 +235,12 @@ def _codec(place: Place, given: str, found: str) -> str:
         name = codecs.lookup(given).name
         "".encode(name)
     except LookupError as error:
-        raise InputError(
+        raise UsageError(
             f"--encoding {given} is no encoding that Python knows; for example cp1252, latin-1, "
             "utf-16 or shift_jis."
         ) from error
     if found and not name.startswith(found.removesuffix("-sig")):
-        raise InputError(
+        raise UsageError(
             f"{place.name} begins with the byte order mark of {found.removesuffix('-sig')}, but "
             f"--encoding {given} was given; leave --encoding out."
         )

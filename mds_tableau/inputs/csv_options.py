@@ -5,7 +5,7 @@ Only the words and what is allowed for each belong here; acting on them belongs 
 
 from dataclasses import dataclass
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CsvOptions:
         if self.quote and self.quote == self.delimiter:
             wrong.append("--quote and --delimiter are the same character.")
         if any(wrong):
-            raise InputError("\n".join(line for line in wrong if line))
+            raise UsageError("\n".join(line for line in wrong if line))
 
     @property
     def decimal_sign(self) -> str:

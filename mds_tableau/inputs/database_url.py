@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 
 _HIDDEN: Final = "***"
 _SECRET_PARAMETER: Final = re.compile(
@@ -49,7 +49,7 @@ def file_of(url: str) -> Path:
         return Path(url)
     rest = url.partition("://")[2].partition("?")[0]
     if not rest.startswith("/"):
-        raise InputError(
+        raise UsageError(
             f"{shown(url)} names no file. Write {scheme(url)}:///folder/file for a path from here, "
             f"{scheme(url)}:////folder/file for one from the root, or just the path."
         )

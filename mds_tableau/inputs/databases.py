@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import (
     Loaded,
     Progress,
@@ -22,6 +22,7 @@ from mds_tableau.inputs import (
     sqlite,
 )
 from mds_tableau.inputs.database_url import file_of, is_url, scheme, shown
+from mds_tableau.inputs.increasing import Increasing, Watermark
 from mds_tableau.inputs.tables import TableName
 
 _SQLITE: Final = b"SQLite format 3\x00"
@@ -41,7 +42,10 @@ class _Reader(Protocol):
         types: Mapping[str, str],
         table: str,
         progress: Progress,
+        increasing: Increasing | None,
     ) -> tuple[str, tuple[str, ...]]: ...
+
+    def watermark(self, url: str, *, name: str, column: str) -> Watermark: ...
 
     def tables(self, url: str) -> list[TableName]: ...
 
@@ -57,12 +61,15 @@ class DatabaseInput:
         table: `table` or `schema.table`; parts may be in double quotes.
         query: A SELECT, instead of a table.
         types: DuckDB type for single columns, by name.
+        increasing: Which rows of the table are read, in which order; they are added to the table in
+            DuckDB, and stay there when a later one fails. None for all rows or none.
     """
 
     url: str = field(repr=False)
     table: str = ""
     query: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
+    increasing: Increasing | None = None
 
     def __repr__(self) -> str:
         return (
@@ -94,9 +101,12 @@ def load_database(
             way, or a package is not installed.
         DatabaseUnreachable: The database does not answer, or the connection was lost.
         DatabaseLocked: Another process holds the DuckDB file.
+        CannotContinueError: The columns are not those that `given.increasing` expects.
     """
+    if given.increasing is not None and given.query:
+        raise UsageError("Only a table can be read in the order of a column, not a query.")
     if bool(given.table) == bool(given.query):
-        raise InputError(f"Give either a table or a query to read of {shown(given.url)}.")
+        raise UsageError(f"Give either a table or a query to read of {shown(given.url)}.")
     quoted = quote_identifier(table)
     reader = _reader(given.url)
     origin, notes = reader.load(
@@ -107,8 +117,26 @@ def load_database(
         types=given.types,
         table=quoted,
         progress=progress,
+        increasing=given.increasing,
     )
     return Loaded(quoted, origin, notes)
+
+
+def watermark(url: str, table: str, column: str = "") -> Watermark:
+    """Return how far a table has come, without reading its rows, to tell whether it has changed.
+
+    Args:
+        url: As of `DatabaseInput`.
+        table: As of `DatabaseInput`.
+        column: A column that only grows, as the database writes it, whose largest value is asked;
+            "" for the number of rows.
+
+    Raises:
+        InputError: The table or column is not there, or the database refuses.
+        DatabaseUnreachable: The database does not answer.
+        DatabaseLocked: Another process holds the DuckDB file.
+    """
+    return _reader(url).watermark(url, name=table, column=column)
 
 
 def tables_of(url: str) -> list[str]:
@@ -135,17 +163,30 @@ def _reader(url: str) -> _Reader:
     return _of_file(file_of(url))
 
 
+def is_database_file(path: Path) -> bool:
+    """Return whether a path is that of a SQLite or DuckDB file."""
+    try:
+        return _reader_of(path) is not None
+    except OSError:
+        return False
+
+
 def _of_file(path: Path) -> _Reader:
     try:
-        with path.open("rb") as file:
-            start = file.read(16)
+        reader = _reader_of(path)
     except OSError as error:
-        raise InputError(f"Cannot open {path}: {error.strerror}.") from None
-    if start == _SQLITE:
-        return sqlite
-    if start[8:12] == _DUCKDB:
-        return duckdb_file
-    raise InputError(
+        raise UsageError(f"Cannot open {path}: {error.strerror}.") from None
+    if reader is not None:
+        return reader
+    raise UsageError(
         f"{path} is neither a SQLite nor a DuckDB file. Give the URL of a database "
         "(postgresql://user@host/database) or the path of such a file."
     )
+
+
+def _reader_of(path: Path) -> _Reader | None:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start == _SQLITE:
+        return sqlite
+    return duckdb_file if start[8:12] == _DUCKDB else None

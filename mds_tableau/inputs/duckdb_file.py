@@ -8,15 +8,28 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_path
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types, cast
 from mds_tableau.inputs.database_url import file_of
+from mds_tableau.inputs.increasing import (
+    Increasing,
+    Watermark,
+    aggregates,
+    as_cheap_watermark,
+    as_watermark,
+    one_aggregate,
+    position_of,
+    require_columns,
+    wanted_rows,
+)
 from mds_tableau.inputs.landing import ArrivingColumn, first_misfit
 from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
 from mds_tableau.warehouse import wait_until_free
 
 _ATTACHED: Final = "mds_tableau_attached"
+_NO_MEANING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+"""What DuckDB says of a query that it would not run, whatever the data."""
 
 
 def load(
@@ -28,6 +41,7 @@ def load(
     types: Mapping[str, str],
     table: str,
     progress: Progress,
+    increasing: Increasing | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Read a table or query into a table of DuckDB; return what it is called, and notes.
 
@@ -39,6 +53,8 @@ def load(
         types: DuckDB type for single columns.
         table: Quoted name of the table to make.
         progress: Told of the rows when they have arrived.
+        increasing: Which rows of the table are wanted and added, in which order; None to make the
+            table of all rows.
 
     Raises:
         InputError: The table is not there, the query is none, or a value does not fit.
@@ -60,17 +76,43 @@ def load(
         selected = ", ".join(
             f"{c.selected if c.misfit else c.value} AS {quote_identifier(c.name)}" for c in columns
         )
+        wanted = f"SELECT {selected} FROM (\n{query}\n) AS q"  # noqa: S608
+        if increasing is not None:
+            typed = [(column.name, column.duckdb_type) for column in columns]
+            position = position_of(increasing, typed, origin=origin, moments=True)
+            figures = f"SELECT {aggregates(names[position])} FROM (\n{query}\n) AS q"  # noqa: S608
+            increasing.check(as_watermark(cursor.execute(figures).fetchall()[0]))
+            require_columns(connection, typed, increasing, origin=origin)
+            wanted += wanted_rows(f"q.{quote_identifier(names[position])}", increasing)
         progress(f"Reading {origin}", 0, None)
         try:
-            cursor.execute(
-                f"CREATE OR REPLACE TABLE {home}.{table} AS SELECT {selected} FROM (\n{query}\n)"  # noqa: S608
-            )
+            if increasing is None:
+                replacing = f"CREATE OR REPLACE TABLE {home}.{table} AS {wanted}"
+                added = cursor.execute(replacing).fetchone()
+            else:
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {home}.{table} AS FROM ({wanted}) LIMIT 0"
+                )
+                added = cursor.execute(f"INSERT INTO {home}.{table} {wanted}").fetchone()
         except duckdb.Error as error:
             raise first_misfit(cursor, f"(\n{query}\n)", columns, 0, origin, error) from None
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-    rows = int(row[0]) if row else 0
+    rows = int(added[0]) if added else 0
     progress(f"Reading {origin}", rows, rows)
     return origin, ()
+
+
+def watermark(url: str, *, name: str, column: str) -> Watermark:
+    """Return the largest value of a column, or the number of rows when none is named.
+
+    Raises:
+        InputError: The table or the column is not there, or the file is no DuckDB file.
+        DatabaseLocked: Another process holds the file.
+    """
+    path = file_of(url)
+    with duckdb.connect() as connection, _attached(connection, path) as cursor:
+        found = find_table(name, _tables(cursor), place=path.name)
+        asked = f"SELECT {one_aggregate(column)} FROM {found.quoted}"  # noqa: S608
+        return as_cheap_watermark(cursor.execute(asked).fetchall()[0][0], column)
 
 
 def tables(url: str) -> list[TableName]:
@@ -90,7 +132,7 @@ def _attached(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A cursor whose names are those of the file; the connection's own stay as they are."""
     if not path.is_file():
-        raise InputError(f"There is no file {path}.")
+        raise UsageError(f"There is no file {path}.")
     wait_until_free(path, read_only=True, log=lambda _: None)
     with connection.cursor() as cursor:
         try:
@@ -101,7 +143,8 @@ def _attached(
             cursor.execute(f"USE {_ATTACHED}")
             yield cursor
         except duckdb.Error as error:
-            raise InputError(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
+            kind = UsageError if isinstance(error, _NO_MEANING) else InputError
+            raise kind(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
         finally:
             cursor.execute(f"USE {_here(connection)}")
             cursor.execute(f"DETACH {_ATTACHED}")

@@ -9,11 +9,11 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded, Progress, silent
 from mds_tableau.inputs.csv_files import load_csv
 from mds_tableau.inputs.csv_options import CsvOptions
-from mds_tableau.inputs.excel_files import refuse_excel
+from mds_tableau.inputs.excel_files import load_excel
 from mds_tableau.inputs.json_lines import load_json_lines
 from mds_tableau.inputs.parquet_files import load_parquet
 from mds_tableau.inputs.places import find_places
@@ -32,13 +32,15 @@ class FileInput:
         places: Files, folders, globs, or "-" for standard input.
         format: One of `FORMATS`; "" goes by the suffixes, which "-" does not have.
         csv: How CSV files are written.
-        types: DuckDB type for columns of CSV and JSON lines, by name.
+        types: DuckDB type for columns of CSV, JSON lines and Excel, by name.
+        sheet: Name of the sheet of Excel files; "" for the only one.
     """
 
     places: tuple[str, ...]
     format: str = ""
     csv: CsvOptions = field(default_factory=CsvOptions)
     types: Mapping[str, str] = field(default_factory=dict)
+    sheet: str = ""
 
     def __post_init__(self) -> None:
         """Check the format.
@@ -47,7 +49,7 @@ class FileInput:
             InputError: It is none that can be read.
         """
         if self.format and self.format not in FORMATS:
-            raise InputError(
+            raise UsageError(
                 f"--format {self.format} is none of the formats that can be read: "
                 f"{', '.join(FORMATS)}."
             )
@@ -78,9 +80,13 @@ def load_files(
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     kind, places = find_places(given.places, given.format, connection, progress)
+    if given.sheet and kind != "excel":
+        raise UsageError(f"--sheet is for Excel files, and {places[0].name} is none.")
     if kind == "csv":
         return load_csv(connection, places, given.csv, given.types, table=table, progress=progress)
     if kind == "excel":
-        raise refuse_excel(places)
+        return load_excel(
+            connection, places, given.sheet, given.csv, given.types, table=table, progress=progress
+        )
     load = load_parquet if kind == "parquet" else load_json_lines
     return load(connection, places, given.types, table=table, progress=progress)

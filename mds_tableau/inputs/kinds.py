@@ -121,6 +121,11 @@ class Signs:
     decimal: str = "."
     thousands: str = ""
 
+    @property
+    def other(self) -> str:
+        """The sign that groups digits where the decimal sign is this one, if any does."""
+        return "." if self.decimal == "," else ","
+
     def plain(self, text: str) -> str:
         """Return SQL of a number's text with a point and without groups."""
         if self.thousands:

@@ -13,9 +13,13 @@ import duckdb
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError
+from mds_tableau.inputs.increasing import Increasing, require_columns
 
 if TYPE_CHECKING:
     import pyarrow
+
+Place = Callable[[int, str], str]
+"""Says where the value of a row, counted from 1, and a column is."""
 
 _BATCH: Final = "mds_tableau_arriving"
 _CHUNK_BYTES: Final = 32 * 1024**2
@@ -66,10 +70,13 @@ def land(
     *,
     origin: str,
     counted: Callable[[int], None],
+    place: Place | None = None,
+    increasing: Increasing | None = None,
 ) -> int:
-    """Make the table of the batches and return its number of rows.
+    """Make the table of the batches and return the number of rows that arrived.
 
-    When anything fails, whatever the table was before is as it was.
+    When anything fails, whatever the table was before is as it was; but rows of an increasing table
+    are added to those that are there, and what has arrived of them stays, to be gone on with.
 
     Args:
         connection: Has no open transaction; the table is made in it.
@@ -78,9 +85,12 @@ def land(
         batches: The rows; not more than a few of them are held at a time.
         origin: What messages call the data.
         counted: Told how many rows have arrived.
+        place: Says where a value is; by default by row and column.
+        increasing: What was asked for, when the rows come in the order of a column.
 
     Raises:
         InputError: A value would change; names row, column and value.
+        CannotContinueError: The columns are not those that are expected.
     """
     declared = ", ".join(f"{quote_identifier(c.name)} {c.duckdb_type}" for c in columns)
     selected = ", ".join(column.selected for column in columns)
@@ -88,7 +98,15 @@ def land(
     done = False
     connection.begin()
     try:
-        connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        if increasing is None:
+            connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
+        else:
+            types = [(column.name, column.duckdb_type) for column in columns]
+            require_columns(connection, types, increasing, origin=origin)
+            if increasing.start:
+                # rows are counted from there
+                origin += f", from {increasing.column} {increasing.start} on"
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         for arriving in _chunks(batches):
             # found by DuckDB as a variable: one that is registered stays until the transaction ends
             try:
@@ -96,8 +114,13 @@ def land(
             except duckdb.Error as error:
                 connection.rollback()
                 connection.register(_BATCH, arriving)
-                raise first_misfit(connection, _BATCH, columns, rows, origin, error) from None
+                raise first_misfit(
+                    connection, _BATCH, columns, rows, origin, error, place
+                ) from None
             rows += arriving.num_rows
+            if increasing is not None:
+                connection.commit()
+                connection.begin()
             counted(rows)
         connection.commit()
         done = True
@@ -165,6 +188,7 @@ def first_misfit(
     before: int,
     origin: str,
     error: duckdb.Error,
+    place: Place | None = None,
 ) -> InputError:
     """Return the error that names the first value that would change, or says what else it was.
 
@@ -175,6 +199,7 @@ def first_misfit(
         before: Rows that came before those.
         origin: What messages call the data.
         error: What DuckDB said.
+        place: Says where a value is; by default by row and column.
     """
     found: tuple[int, ArrivingColumn, str | None] | None = None
     for column in columns:
@@ -191,11 +216,13 @@ def first_misfit(
     number, column, value = found
     others = " or ".join(f"{column.name}={t}" for t in _INSTEAD.get(column.duckdb_type, _TEXT))
     declared = f" ({column.declared})" if column.declared else ""
+    where, elsewhere = f"Row {before + number:,} of {origin}:", ", or read by a query that does"
+    if place is not None:
+        where, elsewhere = f"{place(before + number, column.name)},", ""
     return InputError(
-        f"Row {before + number:,} of {origin}: column '{column.name}'{declared} holds "
-        f"{_short(value)}, which cannot be {column.duckdb_type} without a change. Ask for another "
-        f"type of the column, such as {others}, correct the value, or read by a query "
-        "that converts it or leaves it out."
+        f"{where} column '{column.name}'{declared} holds {_short(value)}, which cannot be "
+        f"{column.duckdb_type} without a change. Ask for another type of the column, such as "
+        f"{others}, or correct or leave out the value{elsewhere}."
     )
 
 

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types, cast
 from mds_tableau.inputs.database_url import place, scrubbed, shown
+from mds_tableau.inputs.increasing import (
+    Increasing,
+    Watermark,
+    as_cheap_watermark,
+    as_watermark,
+    position_of,
+)
 from mds_tableau.inputs.landing import ArrivingColumn, land
 from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
 
@@ -66,6 +73,7 @@ def load(
     types: Mapping[str, str],
     table: str,
     progress: Progress,
+    increasing: Increasing | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Read a table or query into a table of DuckDB; return what it is called, and notes.
 
@@ -77,6 +85,8 @@ def load(
         types: DuckDB type for single columns.
         table: Quoted name of the table to make.
         progress: Told of the rows that have arrived.
+        increasing: Which rows of the table are wanted and added, in which order; None to make the
+            table of all rows.
 
     Raises:
         InputError: The table is not there, the query is none, a value does not fit, or the server
@@ -87,7 +97,7 @@ def load(
         if name:
             found = find_table(name, _tables(remote), place=place(url))
             origin = f"table {found} of {place(url)}"
-            result, columns = _table_rows(remote, found, connection, types, origin)
+            result, columns = _table_rows(remote, found, connection, types, origin, increasing)
         else:
             origin = f"query over {place(url)}"
             result, columns = _query_rows(remote, checked_query(query))
@@ -104,8 +114,28 @@ def load(
             _batches(result, first, columns, origin),
             origin=origin,
             counted=lambda rows: progress(f"Reading {origin}", rows, None),
+            increasing=increasing,
         )
     return origin, tuple(column.note for column in columns if column.note)
+
+
+def watermark(url: str, *, name: str, column: str) -> Watermark:
+    """Return the largest value of a column, or the number of rows when none is named.
+
+    Raises:
+        InputError: The table or the column is not there, or the database refuses.
+        DatabaseUnreachable: The database does not answer.
+    """
+    import sqlalchemy as sa
+
+    with _session(url) as remote:
+        found = find_table(name, _tables(remote), place=place(url))
+        source = sa.table(
+            sa.quoted_name(found.name, quote=True), schema=sa.quoted_name(found.schema, quote=True)
+        )
+        high: Any = sa.func.max(sa.column(sa.quoted_name(column, quote=True)))
+        asked = sa.select(high if column else sa.func.count()).select_from(source)
+        return as_cheap_watermark(remote.execute(asked).scalar_one(), column)
 
 
 def tables(url: str) -> list[TableName]:
@@ -126,13 +156,13 @@ def _session(url: str) -> Iterator[Any]:
         import pyarrow as pa  # noqa: F401
         import sqlalchemy as sa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading {shown(url)} needs packages that are not installed ({error.name}). {_INSTALL}"
         ) from None
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
     except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
-        raise InputError(
+        raise UsageError(
             f"Cannot read {shown(url)}: {scrubbed(str(error), url)} {_INSTALL}"
         ) from None
     connected = False
@@ -160,7 +190,7 @@ def _failed(error: Any, url: str, *, connected: bool) -> MdsTableauError:
     if connected:
         return InputError(f"{place(url)} refuses: {words}.")
     if _TERMINAL.search(words):
-        return InputError(f"Cannot connect to {shown(url)}: {words}. Correct the URL.")
+        return UsageError(f"Cannot connect to {shown(url)}: {words}. Correct the URL.")
     return DatabaseUnreachable(
         f"Cannot reach {shown(url)}: {words}. Check that the server runs and that this machine may "
         "reach it, then run again."
@@ -187,6 +217,7 @@ def _table_rows(
     connection: duckdb.DuckDBPyConnection,
     types: Mapping[str, str],
     origin: str,
+    increasing: Increasing | None,
 ) -> tuple[Any, list[_Column]]:
     import sqlalchemy as sa
 
@@ -211,6 +242,17 @@ def _table_rows(
         sa.quoted_name(found.name, quote=True), schema=sa.quoted_name(found.schema, quote=True)
     )
     statement = sa.select(*selected).select_from(source)
+    if increasing is not None:
+        arrivals = [_arriving(n, c, asked.get(c.name)) for n, c in enumerate(columns, 1)]
+        typed = [(arrival.name, arrival.duckdb_type) for arrival in arrivals]
+        position = position_of(increasing, typed, origin=origin, moments=False)
+        column = sa.column(sa.quoted_name(columns[position].name, quote=True), sa.BigInteger)
+        asks = sa.select(sa.func.count(), sa.func.count(column), sa.func.max(column))
+        rows, values, high = remote.execute(asks.select_from(source)).one()
+        increasing.check(as_watermark((rows, values, None if high is None else int(high))))
+        if increasing.start:
+            statement = statement.where(column >= int(increasing.start))
+        statement = statement.order_by(column)
     return _streamed(remote).execute(statement), columns
 
 

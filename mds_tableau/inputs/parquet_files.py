@@ -9,7 +9,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, UsageError
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.csv_dialect import glob_safe
 from mds_tableau.inputs.places import Place, origin
@@ -33,7 +33,7 @@ def load_parquet(
             something that DuckDB would read as something else.
     """
     if types:
-        raise InputError(
+        raise UsageError(
             f"--type {next(iter(types))}=...: Parquet files say the types of their columns; "
             "--type is for CSV and JSON lines."
         )

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Progress
 
 STANDARD_INPUT: Final = "-"
@@ -64,7 +64,7 @@ def find_places(
         InputError: Nothing is found, formats differ, or a format is not known.
     """
     if not given:
-        raise InputError("No input was named; name a file, a folder, a glob or - with --input.")
+        raise UsageError("No input was named; name a file, a folder, a glob or - with --input.")
     if STANDARD_INPUT in given:
         return _standard_input(given, kind, connection, progress)
     found = [path for place in given for path in _expand(place, kind)]
@@ -73,7 +73,7 @@ def find_places(
     if len(set(formats.values())) > 1:
         examples = {name: path for path, name in reversed(formats.items())}
         listed = ", ".join(f"{path} ({name})" for name, path in sorted(examples.items()))
-        raise InputError(
+        raise UsageError(
             f"The files have several formats: {listed}. Read one format at a time, for example "
             "with a glob such as 'folder/*.csv'."
         )
@@ -98,9 +98,9 @@ def _standard_input(
     given: Sequence[str], kind: str, connection: duckdb.DuckDBPyConnection, progress: Progress
 ) -> tuple[str, tuple[Place, ...]]:
     if len(given) > 1:
-        raise InputError("Standard input (-) cannot be read together with other inputs.")
+        raise UsageError("Standard input (-) cannot be read together with other inputs.")
     if not kind:
-        raise InputError("Standard input has no suffix that tells its format; give --format csv.")
+        raise UsageError("Standard input has no suffix that tells its format; give --format csv.")
     stream: BinaryIO = sys.stdin.buffer
     with tempfile.NamedTemporaryFile(
         dir=spool_folder(connection), prefix="stdin-", suffix=f".{kind}", delete=False
@@ -120,7 +120,7 @@ def _expand(place: str, kind: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.exists():
-        raise InputError(
+        raise UsageError(
             f"{place} is no file, perhaps a pipe; give its output to --input - instead."
         )
     if glob.has_magic(place):
@@ -128,8 +128,8 @@ def _expand(place: str, kind: str) -> list[Path]:
         files = [path for path in found if path.is_file()]
         if files:
             return files
-        raise InputError(f"No file matches {place}.")
-    raise InputError(f"{place} is not there. Name a file, a folder or a glob such as 'in/*.csv'.")
+        raise UsageError(f"No file matches {place}.")
+    raise UsageError(f"{place} is not there. Name a file, a folder or a glob such as 'in/*.csv'.")
 
 
 def _of_folder(folder: Path, kind: str) -> list[Path]:
@@ -141,7 +141,7 @@ def _of_folder(folder: Path, kind: str) -> list[Path]:
     if not chosen:
         wanted = f"{kind} files" if kind else f"file with one of {', '.join(_SUFFIXES)}"
         deeper = f" For files further down use a glob such as '{folder}/**/*.csv'."
-        raise InputError(f"The folder {folder} has no {wanted}.{deeper}")
+        raise UsageError(f"The folder {folder} has no {wanted}.{deeper}")
     return chosen
 
 
@@ -152,10 +152,10 @@ def _suffix(path: Path) -> str:
 
 def _format_of(path: Path) -> str:
     if path.suffix.lower() in _OTHER_COMPRESSION:
-        raise InputError(f"{path} is compressed in a way that is not read; unpack it, or use gzip.")
+        raise UsageError(f"{path} is compressed in a way that is not read; unpack it, or use gzip.")
     known = _SUFFIXES.get(_suffix(path))
     if known is None:
-        raise InputError(
+        raise UsageError(
             f"{path} has no suffix that tells its format ({', '.join(_SUFFIXES)}); give it with "
             "--format csv, parquet, jsonl or excel."
         )

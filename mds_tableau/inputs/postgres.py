@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types
 from mds_tableau.inputs.database_url import place, scrubbed, shown, with_parameters
+from mds_tableau.inputs.increasing import (
+    Increasing,
+    Watermark,
+    aggregates,
+    as_cheap_watermark,
+    as_watermark,
+    one_aggregate,
+    position_of,
+    wanted_rows,
+)
 from mds_tableau.inputs.landing import land
 from mds_tableau.inputs.postgres_types import Declared, sent_column
 from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
@@ -59,6 +69,7 @@ def load(
     types: Mapping[str, str],
     table: str,
     progress: Progress,
+    increasing: Increasing | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Read a table or query into a table of DuckDB; return what it is called, and notes.
 
@@ -70,6 +81,8 @@ def load(
         types: DuckDB type for single columns.
         table: Quoted name of the table to make.
         progress: Told of the rows that have arrived.
+        increasing: Which rows of the table are wanted and added, in which order; None to make the
+            table of all rows.
 
     Raises:
         InputError: The table is not there, the query is none, a value does not fit, or the server
@@ -92,9 +105,14 @@ def load(
             for number, column in enumerate(described, 1)
         ]
         arrived = [part for column in columns for part in column.asked]
-        cursor.execute(
-            f"SELECT {', '.join(arrived)} FROM (\n{query}\n) AS q({_numbered(len(columns))})"  # noqa: S608
-        )
+        wanted = f"(\n{query}\n) AS q({_numbered(len(columns))})"
+        if increasing is not None:
+            typed = [(column.column.name, column.column.duckdb_type) for column in columns]
+            position = position_of(increasing, typed, origin=origin, moments=True)
+            cursor.execute(f"SELECT {aggregates(names[position])} FROM (\n{query}\n) AS q")  # noqa: S608
+            increasing.check(as_watermark(cursor.fetchall()[0]))
+            wanted += wanted_rows(f"q.c{position + 1}", increasing)
+        cursor.execute(f"SELECT {', '.join(arrived)} FROM {wanted}")  # noqa: S608
         land(
             connection,
             table,
@@ -102,8 +120,22 @@ def load(
             cursor.fetch_record_batch(),
             origin=origin,
             counted=lambda rows: progress(f"Reading {origin}", rows, None),
+            increasing=increasing,
         )
     return origin, tuple(c.column.note for c in columns if c.column.note)
+
+
+def watermark(url: str, *, name: str, column: str) -> Watermark:
+    """Return the largest value of a column, or the number of rows when none is named.
+
+    Raises:
+        InputError: The table or the column is not there, or the server refuses.
+        DatabaseUnreachable: The server does not answer.
+    """
+    with _session(url) as cursor:
+        found = find_table(name, _tables(cursor), place=place(url))
+        cursor.execute(f"SELECT {one_aggregate(column)} FROM {found.quoted}")  # noqa: S608
+        return as_cheap_watermark(cursor.fetchall()[0][0], column)
 
 
 def tables(url: str) -> list[TableName]:
@@ -125,7 +157,7 @@ def _session(url: str) -> Iterator[Any]:
         import adbc_driver_postgresql.dbapi as driver
         import pyarrow as pa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading PostgreSQL needs packages that are not installed ({error.name}). Install "
             "them: pip install 'mds_tableau[postgres]'"
         ) from None
@@ -152,7 +184,7 @@ def _session(url: str) -> Iterator[Any]:
 def _refused(error: Exception, url: str) -> MdsTableauError:
     words = _words(error, url)
     if _TERMINAL.search(words) and not _BUSY.search(words):
-        return InputError(
+        return UsageError(
             f"Cannot connect to {shown(url)}: {words} Correct the URL, or what it takes the "
             "password from: PGPASSWORD or ~/.pgpass."
         )
@@ -169,7 +201,9 @@ def _failed(connection: Any, error: Exception, url: str) -> MdsTableauError:
             f"The connection to {place(url)} was lost, or the server gave up: {_words(error, url)} "
             "Nothing of what had been read was kept; run again."
         )
-    return InputError(f"{place(url)} refuses: {_words(error, url)}")
+    # what was asked for has no meaning there, or may not be done
+    kind = UsageError if state.startswith(("42", "3F")) else InputError
+    return kind(f"{place(url)} refuses: {_words(error, url)}")
 
 
 def _lost(connection: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import kinds
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.kinds import Kind, Signs
@@ -47,7 +47,7 @@ def requested_types(
                 "DOUBLE, DECIMAL(18,2), BOOLEAN, DATE, TIMESTAMP."
             )
     if problems:
-        raise InputError("\n".join(problems))
+        raise UsageError("\n".join(problems))
     return found
 
 
@@ -63,7 +63,9 @@ def requested_kind(sql_type: str, found: Found, csv: CsvOptions) -> Kind:
     """Return the kind of values of a type that is asked for, of a column with what was found."""
     if sql_type not in _OF_TIME:
         signs = Signs(csv.decimal_sign, csv.thousands)
-        return kinds.requested(sql_type, signs if csv.decimal else found.signs or signs)
+        # groups that were found beside a decimal sign that was said
+        is_said = bool(csv.decimal) and not (found.signs and found.signs.decimal == csv.decimal)
+        return kinds.requested(sql_type, signs if is_said else found.signs or signs)
     kind = found.kind
     if kind.sql_type == sql_type:
         return kind

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded
 
 
@@ -53,7 +53,7 @@ def shaped(
         *(_missing("--rename", name, names) for name in shape.renames if name not in names),
     ]
     if problems:
-        raise InputError(f"{loaded.origin}:" + "".join(f"\n- {problem}" for problem in problems))
+        raise UsageError(f"{loaded.origin}:" + "".join(f"\n- {problem}" for problem in problems))
     taken = shape.columns or names
     selected = ", ".join(
         f"{quote_identifier(name)} AS {quote_identifier(shape.renames.get(name, name))}"
@@ -64,11 +64,11 @@ def shaped(
         select += f" WHERE ({shape.where}\n)"
     try:
         if len(duckdb.extract_statements(select)) != 1:
-            raise InputError(f"--where is {shape.where!r}; it must be one condition in SQL.")
+            raise UsageError(f"--where is {shape.where!r}; it must be one condition in SQL.")
         connection.execute(f"CREATE VIEW {quote_identifier(view)} AS {select}")
     except duckdb.Error as error:
         said = str(error).strip().splitlines()[0]
-        raise InputError(
+        raise UsageError(
             f"{loaded.origin}: --where {shape.where!r} cannot be read: {said} The columns are "
             f"{', '.join(names)}."
         ) from error

@@ -9,6 +9,7 @@ with ADBC 1.13.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -16,10 +17,20 @@ from urllib.parse import quote
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_text
-from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError
+from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types
 from mds_tableau.inputs.database_url import file_of
+from mds_tableau.inputs.increasing import (
+    Increasing,
+    Watermark,
+    aggregates,
+    as_cheap_watermark,
+    as_watermark,
+    one_aggregate,
+    position_of,
+    wanted_rows,
+)
 from mds_tableau.inputs.landing import land, require_text
 from mds_tableau.inputs.sqlite_types import (
     EXACT,
@@ -52,6 +63,7 @@ def load(
     types: Mapping[str, str],
     table: str,
     progress: Progress,
+    increasing: Increasing | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Read a table or query into a table of DuckDB; return what it is called, and notes.
 
@@ -63,6 +75,8 @@ def load(
         types: DuckDB type for single columns.
         table: Quoted name of the table to make.
         progress: Told of the rows that have arrived.
+        increasing: Which rows of the table are wanted and added, in which order; None to make the
+            table of all rows.
 
     Raises:
         InputError: The table is not there, the query is none, a value does not fit its column, or
@@ -90,17 +104,40 @@ def load(
             sent_column(name, declared, asked.get(name, ""), found_kinds.get(name))
             for name, declared in described.items()
         ]
+        arrivals = [arriving(number, column) for number, column in enumerate(columns, 1)]
+        rows_of = f"temp.{_VIEW}"
+        if increasing is not None:
+            typed = [(column.name, column.duckdb_type) for column in arrivals]
+            position = position_of(increasing, typed, origin=origin, moments=False)
+            cursor.execute(f"SELECT {aggregates(columns[position].name)} FROM temp.{_VIEW}")  # noqa: S608
+            increasing.check(as_watermark(cursor.fetchall()[0]))
+            rows_of = f"({_in_order(columns[position].name, increasing)})"
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_BATCH_ROWS)})
-        cursor.execute(_select(columns))
+        cursor.execute(_select(columns, rows_of))
         land(
             connection,
             table,
-            [arriving(number, column) for number, column in enumerate(columns, 1)],
+            arrivals,
             _rows(cursor.fetch_record_batch(), list(described), origin),
             origin=origin,
             counted=lambda rows: progress(f"Reading {origin}", rows, total),
+            increasing=increasing,
         )
     return origin, tuple(column.note for column in columns if column.note)
+
+
+def watermark(url: str, *, name: str, column: str) -> Watermark:
+    """Return the largest value of a column, or the number of rows when none is named.
+
+    Raises:
+        InputError: The table or the column is not there, or the file is damaged.
+        DatabaseUnreachable: Another program keeps the file locked.
+    """
+    path = file_of(url)
+    with _session(path) as cursor:
+        found = find_table(name, _tables(cursor), place=path.name)
+        cursor.execute(f"SELECT {one_aggregate(column)} FROM {found.quoted}")  # noqa: S608
+        return as_cheap_watermark(cursor.fetchall()[0][0], column)
 
 
 def tables(url: str) -> list[TableName]:
@@ -122,12 +159,12 @@ def _session(path: Path) -> Iterator[Any]:
         import adbc_driver_sqlite.dbapi as driver
         import pyarrow as pa
     except ImportError as error:
-        raise InputError(
+        raise UsageError(
             f"Reading SQLite needs packages that are not installed ({error.name}). Install them: "
             "pip install 'mds_tableau[sqlite]'"
         ) from None
     if not path.is_file():
-        raise InputError(f"There is no file {path}.")
+        raise UsageError(f"There is no file {path}.")
     failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
     connection = None
     try:
@@ -211,7 +248,18 @@ def _kinds(cursor: Any, names: Sequence[str]) -> dict[str, set[str]]:
     }
 
 
-def _select(columns: Sequence[SentColumn]) -> str:
+def _in_order(column: str, increasing: Increasing) -> str:
+    """Return a query of the wanted rows."""
+    start = replace(increasing, start="")
+    where = (
+        f" WHERE {quote_identifier(column)} >= {int(increasing.start)}" if increasing.start else ""
+    )
+    # a subquery without a limit may lose its order
+    order = wanted_rows(quote_identifier(column), start)
+    return f"SELECT * FROM temp.{_VIEW}{where}{order} LIMIT -1"  # noqa: S608
+
+
+def _select(columns: Sequence[SentColumn], rows_of: str) -> str:
     travelling = ", ".join(
         f"{column.travels.replace('{0}', quote_identifier(column.name))} AS c{number}"
         for number, column in enumerate(columns, 1)
@@ -225,7 +273,7 @@ def _select(columns: Sequence[SentColumn]) -> str:
     first = ", ".join(f"{KINDS[column.kind]} AS c{n}" for n, column in enumerate(columns, 1))
     return (
         f"SELECT {first}, '' AS odd UNION ALL SELECT {travelling}, CASE {odd} END AS odd "  # noqa: S608
-        f"FROM temp.{_VIEW}"
+        f"FROM {rows_of}"
     )
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, UsageError
 
 _PART: Final = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)')
 _PLAIN: Final = re.compile(r"[^\W\d][\w$]*")
@@ -73,8 +73,8 @@ def find_table(wanted: str, tables: Sequence[TableName], *, place: str) -> Table
         return found[0]
     if found:
         named = ", ".join(f"{quote_identifier(t.schema)}.{quote_identifier(t.name)}" for t in found)
-        raise InputError(f"Several tables of {place} are called {wanted}: {named}. Name one fully.")
-    raise InputError(f"{place} has no table {wanted}.{_hint(wanted, tables)}")
+        raise UsageError(f"Several tables of {place} are called {wanted}: {named}. Name one fully.")
+    raise UsageError(f"{place} has no table {wanted}.{_hint(wanted, tables)}")
 
 
 def checked_query(query: str) -> str:
@@ -90,7 +90,7 @@ def checked_query(query: str) -> str:
     word = re.match(r"\w*", query[start.end() if start else 0 :])
     first = word[0] if word else ""
     if first.upper() not in {"SELECT", "WITH"}:
-        raise InputError(
+        raise UsageError(
             f"A query has to begin with SELECT or WITH, and this one begins with "
             f"{first or 'nothing'}. Only reading is allowed."
         )
@@ -127,7 +127,7 @@ def _parts(wanted: str) -> list[_Part]:
         if not found[3]:
             break
     if not parts or position < len(wanted) or wanted.rstrip().endswith("."):
-        raise InputError(
+        raise UsageError(
             f"{wanted!r} is no name of a table. Write table or schema.table; a part with a dot or "
             'a quote in it goes into double quotes, as in "my.table".'
         )

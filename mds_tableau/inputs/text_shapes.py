@@ -76,7 +76,7 @@ def shapes(
                 CASE WHEN shape[:1] = 'd' THEN {_slashed("dmy")} END AS dmy,
                 CASE WHEN shape[:1] = 'd' THEN {_slashed("mdy")} END AS mdy,
                 CASE WHEN shape IN ('whole', 'point', 'point3', 'comma', 'comma3', 'en', 'eu',
-                    'scientific') THEN {kinds.survives("n")} END AS kept,
+                    'grouped', 'scientific') THEN {kinds.survives("n")} END AS kept,
                 CASE shape WHEN 'whole' THEN TRY_CAST(n AS BIGINT) IS NOT NULL
                     WHEN 'iso' THEN TRY_CAST(t AS DATE) IS NOT NULL
                     WHEN 'stamp' THEN TRY_CAST(t AS TIMESTAMP) IS NOT NULL
@@ -126,7 +126,13 @@ def _cascade(csv: CsvOptions) -> str:
 def _number_patterns(csv: CsvOptions) -> dict[str, str]:
     if csv.decimal or csv.thousands:
         signs = Signs(csv.decimal_sign, csv.thousands)
-        return {"whole": f"-?{signs.whole}", "point": signs.number()}
+        patterns = {"whole": f"-?{signs.whole}", "point": signs.number()}
+        if not csv.thousands:
+            # beside a decimal sign that was said, the other one can only stand between thousands
+            groups = f"{_GROUPS}(?:{kinds.literal(signs.other)}[0-9]{{3}})+"
+            patterns["grouped"] = groups + signs.fraction()
+            patterns["groups"] = groups
+        return patterns
     return {
         "whole": f"-?{PLAIN.whole}",
         "point3": f"{_GROUPS}[.][0-9]{{3}}",
@@ -148,6 +154,7 @@ _OTHER_PATTERNS: Final = {
     "bool": "(?i:true|false)",
     "scientific": kinds.SCIENTIFIC,
     "exponent": "[+-]?[0-9.]+[eE][+-]?[0-9]+",
+    "apart": _GROUPS + "(?:[ '\u2019\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?",
     "zeros": "-?0[0-9]+(?:[.,][0-9]+)?",
     "plus": "[+][0-9][0-9.,]*",
     "nan": "(?i:[+-]?(?:nan|inf|infinity))",
@@ -157,7 +164,9 @@ _OTHER_PATTERNS: Final = {
 
 def _plain(csv: CsvOptions) -> str:
     if csv.decimal or csv.thousands:
-        return Signs(csv.decimal_sign, csv.thousands).plain("t")
+        signs = Signs(csv.decimal_sign, csv.thousands)
+        grouped = Signs(signs.decimal, signs.other).plain("t")
+        return f"CASE WHEN shape = 'grouped' THEN {grouped} ELSE {signs.plain('t')} END"
     return (
         "CASE WHEN shape IN ('comma', 'comma3', 'eu') THEN replace(replace(t, '.', ''), ',', '.') "
         "WHEN shape = 'en' THEN replace(t, ',', '') ELSE t END"

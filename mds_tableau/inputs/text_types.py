@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import InputError
+from mds_tableau.errors import UsageError
 from mds_tableau.inputs import kinds
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.kinds import PLAIN, TEXT, Kind, Signs
@@ -71,7 +71,7 @@ def find(found: Mapping[str, Shape], csv: CsvOptions) -> Found:
     if not present:
         return Found(settled=False)
     names = set(present)
-    for rule in (_numbers, _grouped, _dates):
+    for rule in (_numbers, _said, _grouped, _dates):
         decided = rule(names, present, csv)
         if decided is not None:
             return decided
@@ -88,6 +88,25 @@ def _numbers(names: set[str], present: Mapping[str, Shape], csv: CsvOptions) -> 
     if all(shape.kept == shape.count for shape in present.values()):
         return Found(kinds.floating_number(PLAIN), signs=PLAIN)
     return Found(note="stays text: its numbers have more digits than a DOUBLE keeps")
+
+
+def _said(names: set[str], present: Mapping[str, Shape], csv: CsvOptions) -> Found | None:
+    """Return the kind of numbers with groups of digits, where the decimal sign alone was said."""
+    if not csv.decimal or csv.thousands or not names <= {"whole", "point", "grouped", "groups"}:
+        return None
+    signs = Signs(csv.decimal, Signs(csv.decimal).other)
+    if "groups" not in names:
+        return replace(
+            _sized(list(present.values()), signs),
+            note=f"has {signs.thousands!r} between thousands",
+        )
+    # without a decimal sign behind them, such groups may be a date, a version or a number of a part
+    example = present["groups"].example.strip()
+    return Found(
+        note=f"stays text: whether the {signs.thousands!r} in {example!r} is between thousands "
+        f"cannot be seen; --thousands {signs.thousands} tells",
+        settled=False,
+    )
 
 
 def _grouped(names: set[str], present: Mapping[str, Shape], csv: CsvOptions) -> Found | None:
@@ -203,6 +222,7 @@ _REASONS: Final = {
     "nan": "is no number; --null with that text makes it a missing value",
     "fine": "has more than the 6 digits of a second that are kept",
     "groups": "has groups of digits; --thousands tells the sign between them",
+    "apart": "has groups of digits; --thousands tells the sign between them",
     "comma": "has a comma; --decimal or --thousands tells what it means",
     "comma3": "has a comma; --decimal or --thousands tells what it means",
     "short": "has a year of two digits; --date-format tells how to read it",
@@ -240,6 +260,6 @@ def check_formats(connection: duckdb.DuckDBPyConnection, csv: CsvOptions) -> Non
         flag, text = "--timestamp-format", csv.timestamp_format
         connection.execute("SELECT try_strptime('1', $1)", [text or "%Y"]).fetchall()
     except duckdb.Error as error:
-        raise InputError(
+        raise UsageError(
             f"{flag} {text!r} is no format: {str(error).splitlines()[0]} An example is %d/%m/%Y."
         ) from error

@@ -8,7 +8,7 @@ from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password,
 from mds_tableau.tableau.keeping import About
 from mds_tableau.tableau.modes import Earlier
 from mds_tableau.tableau.patience import Patience
-from mds_tableau.tableau.publish import Published, publish
+from mds_tableau.tableau.publish import Published, publish, still_holds
 from mds_tableau.tableau.route import Route
 from mds_tableau.tableau.session import Project, Session, sign_in
 from mds_tableau.tableau.uploads import Uploads, uploading
@@ -28,5 +28,6 @@ __all__ = [
     "Uploads",
     "publish",
     "sign_in",
+    "still_holds",
     "uploading",
 ]

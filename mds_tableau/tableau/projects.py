@@ -5,6 +5,7 @@ Names are compared as the server compares them, without regard to case.
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -29,11 +30,11 @@ def find_project(session: Session, path: str, *, create: bool = False) -> Projec
         PublishError: It may not be created.
     """
     wanted = _folded(path)
-    known = [project for project in session.known_projects if _is_at(project, path, wanted)]
+    known = _at(session.known_projects, path)
     if len(known) == 1:
         return known[0]
     projects = all_projects(session)
-    found = [project for project in projects if _is_at(project, path, wanted)]
+    found = _at(projects, path)
     if len(found) == 1:
         return found[0]
     if not found and create and not _LUID.fullmatch(path):
@@ -54,6 +55,15 @@ def find_project(session: Session, path: str, *, create: bool = False) -> Projec
         f"{', '.join(map(repr, suggestions))}. Create it there, or set TABLEAU_PROJECT or "
         "meta.tableau.project to one that exists; MDS_CREATE_PROJECTS=true creates it here."
     )
+
+
+def is_missing(session: Session, path: str) -> bool:
+    """Return whether no project is at a path, so that one would have to be created.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+    return not (_at(session.known_projects, path) or _at(all_projects(session), path))
 
 
 def _create(session: Session, path: str, projects: list[Project]) -> Project:
@@ -83,8 +93,10 @@ def _create_one(session: Session, name: str, path: str, parent: Project | None) 
     return created
 
 
-def _is_at(project: Project, path: str, wanted: list[str]) -> bool:
-    return project.id.casefold() == path.strip().casefold() or _folded(project.path) == wanted
+def _at(projects: Iterable[Project], path: str) -> list[Project]:
+    """Return the projects of that path or LUID."""
+    wanted, luid = _folded(path), path.strip().casefold()
+    return [p for p in projects if p.id.casefold() == luid or _folded(p.path) == wanted]
 
 
 def all_projects(session: Session) -> list[Project]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from mds_tableau.errors import PublishError
+from mds_tableau.errors import DatasourceNotFound, ProjectNotFound, PublishError
 from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.attempt import Attempt
 from mds_tableau.tableau.keeping import About
+from mds_tableau.tableau.lookup import held
 from mds_tableau.tableau.modes import Earlier
-from mds_tableau.tableau.projects import find_project
+from mds_tableau.tableau.projects import find_project, is_missing
 from mds_tableau.tableau.session import Session
 from mds_tableau.tableau.turns import datasource_turn
 from mds_tableau.tableau.uploads import Uploads, uploading
@@ -50,6 +51,31 @@ class Published:
     bytes: int
     seconds: float
     published_at: str
+
+
+def still_holds(session: Session, published: Published, *, datasource: str, project: str) -> bool:
+    """Return whether a server holds what was published last, and nobody has published since.
+
+    Args:
+        session: A signed-in session.
+        published: That publish; its revision is known.
+        datasource: Name that the datasource is to have.
+        project: Path or LUID of the project that it is to be in.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+    try:
+        target = find_project(session, project)
+    except ProjectNotFound:
+        return False  # who publishes may create it, or tells more
+    now = held(session, published.id)
+    return (
+        now is not None
+        and now.is_at(datasource, target)
+        and now.revision is not None
+        and now.revision == published.revision
+    )
 
 
 def publish(
@@ -93,6 +119,13 @@ def publish(
         if uploads is None:
             uploads = stack.enter_context(uploading(session))
         started = time.perf_counter()
+        if mode == "append" and create_project and is_missing(session, project):
+            # a project is only made for what can be published to it
+            raise DatasourceNotFound(
+                f"Publishing '{datasource}' to '{project}' failed: there is no such project yet, "
+                "and so no datasource that rows could be appended to. Publish it once with the "
+                "mode overwrite."
+            )
         target = find_project(session, project, create=create_project)
         doing = f"Publishing '{datasource}' to '{target.path}'"
         place = (session.server, session.site, target.id, datasource.casefold())

@@ -54,7 +54,7 @@ class Session:
 
     Attributes:
         client: The client; every request goes through it.
-        server: URL of the server.
+        server: URL of the server, as people and messages know it.
         site: Content URL of the site, "" for the default site.
         patience: How long the server is waited for.
         known_projects: The projects as they were last listed; empty before.
@@ -64,9 +64,15 @@ class Session:
     """
 
     def __init__(
-        self, server: str, site: str, credentials: Credentials, patience: Patience, route: Route
+        self,
+        server: str,
+        site: str,
+        credentials: Credentials,
+        patience: Patience,
+        route: Route,
+        shown_as: str = "",
     ) -> None:
-        self.server = server
+        self.server = shown_as or server
         self.site = site
         self.patience = patience
         self.known_projects: list[Project] = []
@@ -206,6 +212,8 @@ def sign_in(
     credentials: Credentials,
     patience: Patience | None = None,
     route: Route | None = None,
+    *,
+    shown_as: str = "",
 ) -> Iterator[Session]:
     """Sign in, yield the session, and sign out whatever happened within.
 
@@ -218,6 +226,7 @@ def sign_in(
         credentials: As whom to sign in.
         patience: How long the server is waited for.
         route: How it is reached; by default as the environment says.
+        shown_as: URL that messages and results call it by, where that is another one.
 
     Raises:
         SignInError: The server refuses the credentials or the site.
@@ -230,7 +239,7 @@ def sign_in(
     with ExitStack() as stack:
         if isinstance(credentials, Token):
             stack.enter_context(token_turn(server, credentials, patience.publish_seconds))
-        session = Session(server, site, credentials, patience, route or Route())
+        session = Session(server, site, credentials, patience, route or Route(), shown_as)
         stack.callback(session.close)
         session.sign_in()
         stack.callback(session.sign_out)

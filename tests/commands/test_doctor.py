@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +15,7 @@ from mds_tableau.doctor import run as run_check
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.errors import ExtractError
 from tests.commands.conftest import Run
+from tests.pipeline import DERIVED, ROOT
 
 pytestmark = pytest.mark.hyper
 
@@ -158,3 +161,28 @@ def test_check_that_breaks_or_hangs_is_one_that_fails() -> None:
     ended.set()
     assert (one.check, one.status) == ("data folder", "fail")
     assert one.found == "no answer within 0.05 seconds"
+
+
+def test_each_connection_of_the_sources_is_a_line(run: Run, tmp_path: Path) -> None:
+    """It answers, cannot be reached, or is not set; no password is shown."""
+    project = tmp_path / "counter"
+    shutil.copytree(ROOT / "tests" / "projects" / "counter", project, ignore=DERIVED)
+    with closing(sqlite3.connect(tmp_path / "people.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE customers (customer_id INTEGER, name TEXT)")
+    given = {
+        "MDS_DBT_PROJECT": str(project),
+        "SHOP_DATABASE_URL": "postgresql://ann:hunter2@127.0.0.1:1/shop",
+        "CRM_DATABASE_URL": str(tmp_path / "people.sqlite"),
+    }
+    result = run("doctor", "--json", **given)
+    crm, shop = of(result, "databases")
+    assert (crm["status"], crm["found"]) == (
+        "ok",
+        "CRM_DATABASE_URL: people.sqlite answers and has 1 table",
+    )
+    assert shop["status"] == "fail"
+    assert "SHOP_DATABASE_URL: Cannot reach it: " in shop["found"]
+    assert "hunter2" not in result.stdout
+    result = run("doctor", "--json", **{**given, "CRM_DATABASE_URL": ""})
+    crm, _ = of(result, "databases")
+    assert (crm["status"], crm["found"]) == ("fail", "CRM_DATABASE_URL is not set")

@@ -9,7 +9,7 @@ from mds_tableau.columns import HyperType
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.published import record_published
 from mds_tableau.sandbox import Sandbox, faults
-from mds_tableau.tableau import Published, listing
+from mds_tableau.tableau import About, Published, listing
 from tests.commands.conftest import APP, PUBLISHER, TOKEN, Run, told
 
 pytestmark = pytest.mark.hyper
@@ -85,7 +85,9 @@ def test_rows_that_were_published_from_here_are_known(
             "",
         )
         target = f"{published.url}, the default site"
-        record_published(tmp_path / "data/published", made, there, target=target, run_id="")
+        record_published(
+            tmp_path / "data/published", made, there, about=About(), target=target, run_id=""
+        )
     rows = {one["project"]: one["rows"] for one in told(on_server("list", "--json"))}
     assert rows == {"Archive/Daily": None, "Default": 1234, "Retail/Daily": None}
     assert "1,234" in on_server("list").stdout

@@ -132,8 +132,8 @@ def test_a_file_that_is_there_stays(on_server: Run, tmp_path: Path) -> None:
     assert "is there already. Give another file with --output, or --force" in result.stderr
     assert on_server("pull", "Only", "--revision", 9, "-o", mine, "--force").exit_code == 1
     assert mine.read_text() == "mine"
-    assert on_server("pull", "Only", "-o", tmp_path / "no/file.hyper").exit_code == 1
-    assert on_server("pull", "Only", "-o", tmp_path, "--force").exit_code == 1
+    assert on_server("pull", "Only", "-o", tmp_path / "no/file.hyper").exit_code == 2
+    assert on_server("pull", "Only", "-o", tmp_path, "--force").exit_code == 2
     assert on_server("pull", "Only", "--to", "csv", "-o", mine, "--force").exit_code == 0
     assert mine.read_text() == CSV
     assert names(tmp_path) == {"mine.csv"}

@@ -22,7 +22,7 @@ from mds_tableau.dagster_home import prepare_home
 from mds_tableau.defs.event_log import EventLog
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.launcher import LocalLauncher
-from mds_tableau.defs.tidying import remove_old_runs, shrink
+from mds_tableau.defs.old_runs import remove_old_runs, shrink
 from mds_tableau.errors import DatabaseLocked, EmptyExtract
 
 ROOT = Path(__file__).parents[2]

@@ -80,6 +80,20 @@ def test_csv_with_a_broken_row(place: Workplace) -> None:
     assert "not-a-number" in said
 
 
+def test_report_that_is_a_cent_off(place: Workplace) -> None:
+    """A report of an office that differs from the tills by a cent stops its mart, and no other."""
+    file = place.raw / "weekly_report_german.csv"
+    content = file.read_bytes()
+    assert content.count(b";8,97\r\n") == 1
+    file.write_bytes(content.replace(b";8,97\r\n", b";8,98\r\n"))
+    said = _refused(place, "+key:parquet/weekly_office_sales")
+    assert set(said) == {"parquet__weekly_office_sales", "dbt__run_results_dbt_succeeded"}
+    assert (
+        "dbt test 'assert_offices_report_what_was_sold' failed (1 row)"
+        in said["parquet__weekly_office_sales"]
+    )
+
+
 def test_nested_column(place: Workplace) -> None:
     """A column that Hyper cannot hold stops its mart with the column, its type and a remedy."""
     place.write_model(

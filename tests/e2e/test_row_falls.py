@@ -14,6 +14,7 @@ import duckdb
 import pytest
 import yaml
 
+from mds_tableau.defs.stages import FORCE
 from mds_tableau.pipeline import build_definitions, extract_definitions
 from tests.pipeline import ROOT, Held, Workplace, execute, failures, held_by_sandbox
 
@@ -177,13 +178,32 @@ def test_limit_of_setting_and_model_beside_a_teams_own_assets(shop: Workplace) -
     assert len(_held(shop).rows) == 8
 
 
+def test_what_is_left_in_another_project_is_told_once(shop: Workplace) -> None:
+    """The old datasource stays for its workbooks, and the log says so when the project changes."""
+    assert _publish(shop) == {}
+    yml = shop.project / "models" / "reporting" / "reporting.yml"
+    yml.write_text(
+        yml.read_text().replace("tableau:\n", "tableau:\n          project: Retail/Daily\n", 1)
+    )
+    told = "Extract 'revenue' was 'Revenue, daily' in 'Default' until now"
+    levels: list[list[str | int]] = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            selection = " or ".join(f"key:{stage}/revenue" for stage in STAGES)
+            result = execute(build_definitions(shop.settings()), selection, instance)
+            assert failures(result) == {}
+            entries = instance.all_logs(result.run_id)
+            levels.append([entry.level for entry in entries if told in entry.user_message])
+    assert levels == [[logging.WARNING], []]
+
+
 def test_a_column_of_another_type_is_published_with_a_warning(shop: Workplace) -> None:
     """It is right as it is, but workbooks may break, so the log and the metadata tell."""
     assert _publish(shop, "*") == {}
     model = shop.project / "models" / "reporting" / "finance" / "customers_v2.sql"
     model.write_text(model.read_text().replace("as bigint) as orders", "as varchar) as orders"))
     with dg.DagsterInstance.ephemeral() as instance:
-        result = execute(build_definitions(shop.settings()), "*", instance)
+        result = execute(build_definitions(shop.settings()), "*", instance, **{FORCE: "true"})
         entries = instance.all_logs(result.run_id)
     assert failures(result) == {}
     told = (

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
+from mds_tableau.defs.stages import FORCE
 from mds_tableau.errors import SettingsError
 from mds_tableau.parquet import MANIFEST
 from mds_tableau.pipeline import build_definitions
@@ -70,10 +71,10 @@ def shop(published_once: Workplace) -> Workplace:
     return published_once
 
 
-def run(place: Workplace, selection: str) -> dg.ExecuteInProcessResult:
+def run(place: Workplace, selection: str, **tags: str) -> dg.ExecuteInProcessResult:
     """Execute assets in this process, in an instance that remembers nothing."""
     with dg.DagsterInstance.ephemeral() as instance:
-        return execute(build_definitions(place.settings()), selection, instance)
+        return execute(build_definitions(place.settings()), selection, instance, **tags)
 
 
 def on_the_server(place: Workplace, scratch: Path) -> dict[str, str]:
@@ -328,7 +329,7 @@ def test_counts_alone_are_compared_where_that_is_asked_for(shop: Workplace, tmp_
     manifest = json.loads(path.read_text())
     manifest["columns"][0]["not_null"] = 2
     path.write_text(json.dumps(manifest))
-    result = run(shop, FROM_PARQUET)
+    result = run(shop, FROM_PARQUET, **{FORCE: "true"})
     [said] = failures(result).values()
     assert "differs from the mart: column 'orders' has 3 values for 2." in said
     metadata = metadata_of(checked(result)["revenue"])

@@ -176,6 +176,38 @@ GOOD: Final = {
     "a decimal comma when said": typed(
         "DECIMAL(18,3)", ("1,234", "5"), (Decimal("1.234"), Decimal(5)), decimal=","
     ),
+    "points between thousands, where the decimal comma is said": typed(
+        DEC2,
+        ("12.345,67", "-1,5", "8"),
+        (Decimal("12345.67"), Decimal("-1.5"), Decimal(8)),
+        "has '.' between thousands",
+        decimal=",",
+    ),
+    "commas between thousands, where the decimal point is said": typed(
+        DEC2, ("12,345.67", "7.5"), (Decimal("12345.67"), Decimal("7.5")), decimal="."
+    ),
+    "only points, where the decimal comma is said": stays(
+        ("1.234", "5.678"), "--thousands . tells", decimal=","
+    ),
+    "some points without a comma": stays(
+        ("12.345,67", "1.234"), "'1.234' is between thousands cannot be seen", decimal=","
+    ),
+    "a decimal point beside a decimal comma that is said": stays(("12.345,67", "1.5"), decimal=","),
+    "points and comma are said": typed(
+        DEC2,
+        ("12.345,67", "1.234"),
+        (Decimal("12345.67"), Decimal(1234)),
+        decimal=",",
+        thousands=".",
+    ),
+    "a type is asked for beside the decimal comma": typed(
+        "DECIMAL(12,2)",
+        ("12.345,67", "1,5"),
+        (Decimal("12345.67"), Decimal("1.5")),
+        decimal=",",
+        types={"v": "DECIMAL(12,2)"},
+    ),
+    "groups of digits with a blank": stays(("1 234,50", "7,25"), "--thousands", decimal=","),
     "thousands in wrong places": stays(("1,23,4", "5"), thousands=","),
     "thousands beside a point": typed(
         DEC2, ("1,234.50", "7.25"), (Decimal("1234.50"), Decimal("7.25")), "commas between"

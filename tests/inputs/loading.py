@@ -18,6 +18,7 @@ def load(
     csv: CsvOptions | None = None,
     format: str = "",  # noqa: A002 - the field's name
     types: Mapping[str, str] | None = None,
+    sheet: str = "",
 ) -> Table:
     """Return type by column, the rows, and what the load says, of files in a folder."""
     given = FileInput(
@@ -25,6 +26,7 @@ def load(
         format=format,
         csv=csv or CsvOptions(),
         types=types or {},
+        sheet=sheet,
     )
     work = folder / ".work"
     work.mkdir(exist_ok=True)

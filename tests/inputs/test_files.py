@@ -109,7 +109,7 @@ def test_standard_input_is_read_once_and_kept_beside_the_database(
         (("x.dat",), ("x.dat",), "--format"),
         (("x.csv.zst",), ("x.csv.zst",), "unpack it"),
         (("x.csv", "y.parquet"), ("x.csv", "y.parquet"), "several formats"),
-        (("x.xlsx",), ("x.xlsx",), "is an Excel file"),
+        (("x.xlsx",), ("x.xlsx",), "is no Excel workbook"),
     ],
 )
 def test_what_is_not_to_be_read_is_refused(

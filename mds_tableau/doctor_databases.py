@@ -1,0 +1,50 @@
+"""What is looked at of the databases that sources of the dbt project are read from.
+
+That the project itself can be parsed is looked at in `doctor_machine`.
+"""
+
+from collections.abc import Iterator
+
+from mds_tableau.columns import counted
+from mds_tableau.doctor_findings import Check, Finding
+from mds_tableau.errors import ManifestError, MdsTableauError
+from mds_tableau.inputs.database_url import is_url, place, scrubbed, shown
+from mds_tableau.settings import Settings, variable
+
+
+def database_checks(settings: Settings) -> list[Check]:
+    """Return the check of the connections that the sources name; it says nothing of none."""
+    return [Check("databases", lambda: _databases(settings))]
+
+
+def _databases(settings: Settings) -> Iterator[Finding]:
+    from mds_tableau.database_sources import database_sources
+    from mds_tableau.defs.project import find_project, prepare
+
+    try:
+        prepared = prepare(find_project(settings), settings.mds_marts)
+    except ManifestError:
+        return  # which the check of the project says
+    try:
+        sources = database_sources(prepared.manifest)
+    except MdsTableauError as error:
+        yield Finding("databases", "fail", str(error))
+        return
+    for name in sorted({source.connection for source in sources}):
+        yield _connection(name, variable(name))
+
+
+def _connection(name: str, url: str) -> Finding:
+    from mds_tableau.inputs.databases import tables_of
+
+    if not url:
+        advice = "Set it, or write it into .env, to the URL of the database."
+        return Finding("databases", "fail", f"{name} is not set", advice)
+    try:
+        found = counted(len(tables_of(url)), "table")
+        return Finding("databases", "ok", f"{name}: {place(url)} answers and has {found}")
+    except MdsTableauError as error:
+        text = str(error)
+        if is_url(url):
+            text = text.replace(shown(url), "it").replace(url, "it")
+        return Finding("databases", "fail", f"{name}: {scrubbed(text, url)}")
