@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev sandbox test check bench-overhead bench-verification bench-overlap bench-upload bench-publish clean
+.PHONY: help setup demo dev up sandbox test check bench-overhead bench-verification bench-overlap bench-upload bench-publish clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ demo: $(STAMP) ## Run the main job on a real retailer's year, into the local san
 dev: export MDS_RAW_DIR ?= $(if $(wildcard data/full/*.parquet),$(CURDIR)/data/full,$(CURDIR)/data/raw)
 dev: $(STAMP) ## Open the Dagster UI on port 3000 of this machine
 	$(BIN)/dagster dev -w workspace.yaml
+
+# as for dev, what the demo put in place
+up: export MDS_RAW_DIR ?= $(if $(wildcard data/full/*.parquet),$(CURDIR)/data/full,$(CURDIR)/data/raw)
+up: $(STAMP) ## Serve the UI and run what is due, until Ctrl-C: docs/running.md
+	$(BIN)/mds-tableau up
 
 sandbox: $(STAMP) ## Serve the sandbox, with what was published, on port 8850 of this machine
 	$(BIN)/mds-tableau sandbox

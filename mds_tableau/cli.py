@@ -19,12 +19,15 @@ from mds_tableau.sandbox.command import sandbox
 from mds_tableau.settings import load_settings
 
 _LATE: Final = {
+    "backup": ("mds_tableau.backup_command", "backup"),
     "doctor": ("mds_tableau.doctor_command", "doctor"),
     "inspect": ("mds_tableau.inspect_command", "inspect_command"),
     "list": ("mds_tableau.list_command", "list_command"),
     "notify": ("mds_tableau.notify_command", "notify"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
+    "restore": ("mds_tableau.backup_command", "restore"),
+    "up": ("mds_tableau.up_command", "up"),
 }
 """Commands by name: where they are, as loading them takes longer than all others need."""
 

@@ -184,3 +184,11 @@ class TimedOut(ServerUnreachable):
 
 class ConnectionBlocked(Terminal):
     """A certificate or a proxy stands in the way, which waiting does not change."""
+
+
+class ServiceError(Terminal):
+    """What runs the pipeline without anybody asking cannot start, or has ended by itself."""
+
+
+class BackupError(Terminal):
+    """A backup could not be made, or is not one that can be put back."""

@@ -28,6 +28,7 @@ from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
+from mds_tableau.defs.old_runs import tidying
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import file_sources, raw_assets
 from mds_tableau.defs.report import Reporter, reporting
@@ -98,12 +99,13 @@ def build_definitions(
             file_sources(manifest, translator), ingester.by_source, project.project_dir, cache
         ),
     )
+    tidy_job, tidy_schedule = tidying(settings.mds_keep_runs, settings.mds_timezone)
     reporter = Reporter(extracts, manifest, runner.results.load, folders)
     return dg.Definitions(
         assets=[*raw, dbt_assets, *exports],
         asset_checks=[dbt_check],
-        jobs=automatic.jobs,
-        schedules=automatic.schedules,
+        jobs=[*automatic.jobs, tidy_job],
+        schedules=[*automatic.schedules, tidy_schedule],
         sensors=[*automatic.sensors, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),

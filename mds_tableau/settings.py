@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     mds_force: bool = Field(
         False, description="Whether also what did not change is made and published again."
     )
+    mds_keep_runs: int = Field(
+        60, ge=1, description="Days that runs and their logs are kept in Dagster's instance."
+    )
     mds_deadline: str = Field(
         "", description="When extracts have to be fresh whose model says nothing of it."
     )

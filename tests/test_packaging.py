@@ -94,6 +94,7 @@ def test_wheel_contains_the_package_only(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mds_tableau"}
     assert "mds_tableau/py.typed" in names
+    assert "mds_tableau/dagster.yaml" in names
     pages = "mds_tableau/sandbox/pages/templates"
     for path in (ROOT / pages).iterdir():
         assert f"{pages}/{path.name}" in names

@@ -4,10 +4,13 @@ Named in `data/dagster/dagster.yaml`. What is stored and how it is read stay Dag
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -21,6 +24,13 @@ class EventLog(SqliteEventLogStorage):
     statement anew; here one for each file is kept. Connections are opened and closed as before.
     """
 
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "EventLog":
+        """Make one as `dagster.yaml` says; Dagster's own would make one of its own class."""
+        return cls(inst_data=inst_data, **config_value)
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
@@ -30,6 +40,16 @@ class EventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run, and the file that had them, which Dagster would leave."""
+        super().delete_events(run_id)
+        self._initialized_dbs.discard(run_id)
+        shard = Path(self.path_for_shard(run_id))
+        for path in (shard, Path(f"{shard}-wal"), Path(f"{shard}-shm")):
+            # where somebody looks at it just now, Windows does not let it go
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=32)
