@@ -21,8 +21,11 @@ _LATE: Final = {
     "doctor": ("mds_tableau.doctor_command", "doctor"),
     "inspect": ("mds_tableau.inspect_command", "inspect_command"),
     "list": ("mds_tableau.list_command", "list_command"),
+    "prune": ("mds_tableau.prune_command", "prune_command"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
+    "rollback": ("mds_tableau.rollback_command", "rollback_command"),
+    "versions": ("mds_tableau.versions_command", "versions_command"),
 }
 """Commands by name: where they are, as loading them takes longer than all others need."""
 

@@ -34,6 +34,7 @@ from mds_tableau.parquet import (
 )
 from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.room import needed_for_export, require_room
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL, Wording
 
@@ -105,6 +106,7 @@ def export_mart(
         UnsupportedColumn: A column has a type or a name that an extract cannot hold.
         ExportError: A value does not fit the type it is exported as, the relation is not there,
             the disk is full, or what was written differs from the mart.
+        NoRoom: The disk has less room than it is going to take.
     """
     started = time.perf_counter()
     with sole_writer(folder):
@@ -127,6 +129,8 @@ def export_mart(
                     warnings=tuple(warnings),
                     is_reused=True,
                 )
+            needed = needed_for_export(connection, mart.relation, _last(folder))
+            require_room(folder, needed, f"Exporting {mart.wording.what} '{mart.name}'")
             beside.mkdir(parents=True)
             parts = _write(connection, mart, select, plans, figures, beside)
             seconds = time.perf_counter() - started
@@ -313,12 +317,16 @@ def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def _last(folder: Path) -> ParquetVersion | None:
+    try:
+        return newest_version(folder)
+    except ExportError:
+        return None  # it is damaged, and so nothing is known of it
+
+
 def _newest(folder: Path, fingerprint: str) -> ParquetVersion | None:
     """Return the newest version if it has a fingerprint, and its parts the bytes that they had."""
-    try:
-        newest = newest_version(folder)
-    except ExportError:
-        return None
+    newest = _last(folder)
     if newest is None or newest.fingerprint != fingerprint:
         return None
     pairs = zip(newest.parts, newest.paths, strict=True)

@@ -18,7 +18,9 @@ from typing import Final
 
 import duckdb
 
+from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
+from mds_tableau.columns import quote_text
 from mds_tableau.destination import Destination
 from mds_tableau.export import MartExport, export_mart, plan_mart
 from mds_tableau.extract_file import ExtractFile
@@ -30,6 +32,9 @@ from mds_tableau.inputs.shape import Shape, shaped
 from mds_tableau.losses import Limits, appending, refuse_loss
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import changed_columns, earlier_publish, record_published
+from mds_tableau.retention import Limits as KeptLimits
+from mds_tableau.retention import keep_published
+from mds_tableau.room import needed_for_extract, require_room
 from mds_tableau.tableau import About, Published, publish, uploading
 from mds_tableau.verify import Level
 from mds_tableau.wording import COMMAND
@@ -61,6 +66,8 @@ class Order:
         allow_row_fall: Whether any number of rows may be gone.
         max_row_fall: Largest share of its rows that it may lose otherwise.
         verify: How the extract is compared with the input.
+        limits: How many published versions are kept.
+        memory: What DuckDB and Hyper may take together; "" leaves it to each of them.
     """
 
     load: Load
@@ -77,6 +84,8 @@ class Order:
     allow_row_fall: bool = False
     max_row_fall: float = 0.5
     verify: Level = "exact"
+    limits: KeptLimits = field(default_factory=KeptLimits)
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,9 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
         tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
         duckdb.connect(Path(scratch) / "input.duckdb") as connection,
     ):
+        if order.memory:
+            limit = Amount.parse(order.memory).half_for_duckdb
+            connection.execute(f"SET memory_limit = {quote_text(limit)}")
         # what has no zone in the input is taken for UTC on every machine
         connection.execute("SET TimeZone = 'UTC'")
         loaded = shaped(
@@ -171,10 +183,12 @@ def carry_out(
     """
     # who publishes one name to two projects has two datasources, with a memory of each
     kept = folder / _digest(target, order.project.casefold())
-    with _starting() as hyper, loading(order, folder, progress) as ready:
+    with _starting(order.memory) as hyper, loading(order, folder, progress) as ready:
         progress("Exporting", 0, None)
         version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
         progress("Converting", 0, None)
+        needed = needed_for_extract(version, ready.scratch, order.name)
+        require_room(ready.scratch, needed, f"Converting '{order.name}'")
         made = hyper().convert(
             version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
         )
@@ -187,9 +201,12 @@ def carry_out(
                 with appending(kept, made, limits, target=target):
                     published = _publish(order, made, destination, kept, target, progress)
                     changes = changed_columns(kept, made, target=target)
-                    record_published(
+                    record = record_published(
                         kept, made, published, about=order.about, target=target, run_id=""
                     )
+                changes += keep_published(
+                    folder.parent, kept / "versions", made, record, order.limits
+                )
         if order.output is not None:
             _keep(made.path, order.output)
         warnings = (*version.warnings, *made.warnings, *changes)
@@ -225,10 +242,10 @@ def _publish(
 
 
 @contextmanager
-def _starting() -> Iterator[Callable[[], Hyper]]:
+def _starting(memory: str) -> Iterator[Callable[[], Hyper]]:
     """Start Hyper while the input is loaded; gives what waits for it."""
     with ThreadPoolExecutor(1, thread_name_prefix="hyper-start") as pool, ExitStack() as stack:
-        begun = pool.submit(stack.enter_context, Hyper())
+        begun = pool.submit(stack.enter_context, Hyper(memory))
         try:
             yield begun.result
         finally:

@@ -18,11 +18,13 @@ from mds_tableau.defs.automation import automation
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
+from mds_tableau.defs.jobs import jobs_of
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
+from mds_tableau.defs.tidying import tidying
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
@@ -86,12 +88,14 @@ def build_definitions(
             ),
         ],
         asset_checks=[dbt_check],
-        jobs=[job],
+        jobs=[job, *jobs_of(extracts, folders)],
         schedules=[schedule],
         sensors=[sensor],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
-        executor=reporting(executor, reporter),
+        executor=tidying(
+            reporting(executor, reporter), folders, project.project_dir / project.target_path
+        ),
     )
 
 
@@ -133,15 +137,17 @@ def extract_definitions(
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
     translator = translator or DagsterDbtTranslator()
     folders = Folders.of(settings)
+    extracts = _plan(read, select(read, settings.mds_marts), settings)
     return dg.Definitions(
         assets=_assets(
-            _plan(read, select(read, settings.mds_marts), settings),
+            extracts,
             read,
             translator,
             gate_by_checks(read, translator),
             folders,
             session=lambda: Session(settings=duckdb_settings or {}),
         ),
+        jobs=jobs_of(extracts, folders),
         resources=_resources(settings, Path(duckdb_path)),
     )
 
@@ -180,8 +186,12 @@ def _resources(settings: Settings, warehouse: Path, **config: str) -> Mapping[st
     return {
         DUCKDB: DuckDBResource(
             database=str(warehouse.absolute()),
-            connection_config={"access_mode": "READ_ONLY", **config},
+            connection_config={
+                "access_mode": "READ_ONLY",
+                "memory_limit": settings.duckdb_memory,
+                **config,
+            },
         ),
-        "hyper": HyperResource(verify=settings.mds_verify),
+        "hyper": HyperResource(verify=settings.mds_verify, memory=settings.mds_memory),
         "tableau": TableauServer.from_settings(settings),
     }

@@ -40,6 +40,7 @@ from mds_tableau.one_shot import Done, Load, Order, carry_out, plan
 from mds_tableau.plan_view import show_columns
 from mds_tableau.publish_options import Publish, with_options
 from mds_tableau.publish_progress import watching
+from mds_tableau.retention import Limits
 from mds_tableau.settings import Settings, load_settings, variable
 from mds_tableau.tableau import About
 
@@ -167,6 +168,8 @@ def _order(given: Mapping[str, Any], settings: Settings, table: str, name: str) 
         allow_row_fall=given["allow_row_fall"],
         max_row_fall=settings.mds_max_row_fall,
         verify=settings.mds_verify,
+        limits=Limits.of(settings),
+        memory=settings.mds_memory,
     )
 
 

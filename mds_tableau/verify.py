@@ -15,7 +15,7 @@ from typing import Final, Literal
 import duckdb
 
 from mds_tableau.column_types import plan_columns
-from mds_tableau.columns import HyperType, counted
+from mds_tableau.columns import HyperType, counted, quote_text
 from mds_tableau.errors import ExtractError
 from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
@@ -180,6 +180,11 @@ def _database() -> duckdb.DuckDBPyConnection:
     # Parquet of other engines may hold moments that DuckDB shows by the clock of a zone
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     return database
+
+
+def limit_memory(limit: str) -> None:
+    """Have comparisons take no more memory than a `memory_limit` of DuckDB says."""
+    _database().execute(f"SET GLOBAL memory_limit = {quote_text(limit)}")
 
 
 @contextmanager

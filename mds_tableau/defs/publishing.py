@@ -27,6 +27,7 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
+from mds_tableau.retention import keep_published
 from mds_tableau.tableau import About, Published
 
 _AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
@@ -100,7 +101,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
                 changes = changed_columns(folders.published, made, target=place)
-                record_published(
+                record = record_published(
                     folders.published,
                     made,
                     published,
@@ -108,8 +109,11 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     target=place,
                     run_id=context.run.run_id,
                 )
-        for change in changes:
-            context.log.warning(change)
+            not_kept = keep_published(
+                folders.data, folders.versions, made, record, folders.limits, keep=extract.keep
+            )
+        for warning in (*changes, *not_kept):
+            context.log.warning(warning)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
             f"'{published.project}' on {published.server} in "
