@@ -187,7 +187,7 @@ def carry_out(
         progress("Exporting", 0, None)
         version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
         progress("Converting", 0, None)
-        needed = needed_for_extract(version, ready.scratch, order.name)
+        needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
         require_room(ready.scratch, needed, f"Converting '{order.name}'")
         made = hyper().convert(
             version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify

@@ -303,7 +303,8 @@ def told(done: RolledBack, shelf: Shelf, target: str) -> list[str]:
 
 
 def _when(version: KeptVersion) -> str:
-    return f"{version.record['published_at']} ({version.moment})"
+    origin = f", a rollback to {version.origin}" if version.is_rollback else ""
+    return f"{version.record['published_at']} (version {version.moment}{origin})"
 
 
 def _is(one: KeptVersion, last: Mapping[str, Any] | None) -> bool:

@@ -15,6 +15,7 @@ from mds_tableau.errors import NoRoom
 from mds_tableau.extract_file import record_path
 from mds_tableau.files import read_json
 from mds_tableau.parquet import ParquetVersion
+from mds_tableau.verify import Level
 
 _MARGIN: Final = 1.2
 """More than the last time that is reckoned with."""
@@ -75,13 +76,16 @@ def needed_for_export(
     return int(_table_bytes(connection, relation) * _PARQUET_OF_TABLE)
 
 
-def needed_for_extract(version: ParquetVersion, folder: Path, extract: str) -> int:
+def needed_for_extract(
+    version: ParquetVersion, folder: Path, extract: str, *, verify: Level
+) -> int:
     """Return about how many bytes a conversion takes: the extract, and what is written back of it.
 
     Args:
         version: What it is made of.
         folder: Where extracts are; of the last one, which stays meanwhile, bytes a row are known.
         extract: Name of the extract.
+        verify: How it is compared; by counts alone nothing is written back.
     """
     record = read_json(record_path(folder / f"{extract}.hyper")) or {}
     rows, size = record.get("rows"), record.get("bytes")
@@ -89,19 +93,23 @@ def needed_for_extract(version: ParquetVersion, folder: Path, extract: str) -> i
         made = size / rows * version.rows * _MARGIN
     else:
         made = version.bytes * _HYPER_OF_PARQUET
-    return int(made + version.bytes * _BACK_OF_PARQUET)
+    back = version.bytes * _BACK_OF_PARQUET if verify == "exact" else 0
+    return int(made + back)
 
 
 def _table_bytes(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
     """Return what a table takes in its file; 0 for a view, or where it is not told."""
-    try:
-        row = connection.execute(
-            "SELECT count(DISTINCT block_id) FILTER (block_id >= 0) FROM pragma_storage_info(?)",
-            [relation],
-        ).fetchone()
-        size = connection.execute("SELECT max(block_size) FROM pragma_database_size()").fetchone()
-    except duckdb.Error:
-        return 0
+    # of its own: what fails would end the transaction of the connection
+    with connection.cursor() as looking:
+        try:
+            row = looking.execute(
+                "SELECT count(DISTINCT block_id) FILTER (block_id >= 0) "
+                "FROM pragma_storage_info(?)",
+                [relation],
+            ).fetchone()
+            size = looking.execute("SELECT max(block_size) FROM pragma_database_size()").fetchone()
+        except duckdb.Error:
+            return 0
     return int(row[0] or 0) * int(size[0] or 0) if row and size else 0
 
 

@@ -34,7 +34,8 @@ def jobs_of(extracts: Sequence[Extract], folders: Folders) -> list[Any]:
         selection=dg.AssetSelection.assets(*(["tableau", name] for name in published)),
         description=(
             "Sends every extract to Tableau Server again, as it was built last, also where nothing "
-            "has changed. Builds nothing: for a server that has lost something, or a new one."
+            "has changed, which also ends a rollback. Builds nothing: for a server that has lost "
+            "something, or a new one."
         ),
         # without it, what the server is known to hold would not be sent
         tags={FORCE: "true"},

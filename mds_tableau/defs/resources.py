@@ -75,7 +75,7 @@ class HyperResource(_RunScoped):
         Raises:
             NoRoom: The disk has less room than it is going to take.
         """
-        needed = needed_for_extract(version, folder, extract)
+        needed = needed_for_extract(version, folder, extract, verify=self.verify)
         require_room(folder, needed, f"Converting extract '{extract}'")
         return self.engine.convert(version, extract=extract, folder=folder, verify=self.verify)
 
