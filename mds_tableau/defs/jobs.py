@@ -4,6 +4,7 @@ What a rollback is belongs to `mds_tableau.rollback`; what runs without anybody 
 `automation`.
 """
 
+import hashlib
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -44,7 +45,9 @@ def jobs_of(extracts: Sequence[Extract], folders: Folders) -> list[Any]:
 
 
 def _rollback(names: Sequence[str], folders: Folders) -> dg.JobDefinition:
-    choice = Enum("Extract", {name: name for name in names})  # type: ignore[misc]
+    # Dagster knows types by name, so another list has to have another one in the same process
+    digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:8]
+    choice = Enum(f"Extract_{digest}", {name: name for name in names})  # type: ignore[misc]
 
     class RollbackConfig(dg.Config):
         """Which extract, and to when."""

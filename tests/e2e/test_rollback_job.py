@@ -32,7 +32,7 @@ def test_a_bad_day_is_undone_and_the_next_run_goes_on(tmp_path: Path) -> None:
         kept = shop.data / "versions" / "revenue"
         assert len(list(kept.iterdir())) == 1
         # a bad day
-        with duckdb.connect(str(shop.data / "warehouse.duckdb")) as connection:
+        with duckdb.connect(str(shop.project / "db" / "the shop.duckdb")) as connection:
             [[relation]] = connection.execute(
                 'SELECT format(\'"{}"."{}"\', schema_name, table_name) FROM duckdb_tables() '
                 "WHERE table_name = 'Revenue per Day'"
