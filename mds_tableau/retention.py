@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mds_tableau.amounts import Amount
+from mds_tableau.amounts import Amount, shown
+from mds_tableau.columns import counted
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import remove
 from mds_tableau.room import disk_bytes
@@ -226,7 +227,7 @@ def tidy(data: Path, limits: Limits, *, target: Path | None, storage: Path | Non
         return
     if done:
         size = sum(one.bytes for one in done)
-        _log.info("Removed %d files of past runs, %d bytes.", len(done), size)
+        _log.info("Tidied away: %s of past runs, %s.", counted(len(done), "item"), shown(size))
 
 
 def size_of(path: Path) -> int:
