@@ -6,7 +6,7 @@ how it gets to the server belongs to `tableau`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,12 @@ from mds_tableau.versions import (
 _FOREIGN: Final = (
     "Somebody else has published '{}' since it was published from here last; that is no version "
     "here. The server keeps it as a revision."
+)
+
+
+_DELETED: Final = (
+    "'{}' was deleted on the server since it was published from here last. It is made anew, with "
+    "another LUID: workbooks that were connected to it have to be connected again."
 )
 
 
@@ -186,13 +192,10 @@ def roll_back(
         last = shelf.last
         place = last or choose(shelf.kept, None, to).record
         _refuse_other_server(place, target, shelf)
-        is_ours = last is None or _is_on_server(session, last)
-        version = choose(shelf.kept, last if is_ours else None, to)
-        foreign = () if is_ours else (_FOREIGN.format(place["datasource"]),)
+        since = _since(session, last)
+        version = choose(shelf.kept, None if since else last, to)
         with _snapshot(version) as made:
-            changes = foreign + tuple(
-                changed_columns(shelf.published, made, target=place["target"])
-            )
+            changes = since + tuple(changed_columns(shelf.published, made, target=place["target"]))
             if is_dry:
                 return RolledBack(version, last, None, None, changes)
             with uploading(session, 1) as uploads:
@@ -230,34 +233,40 @@ def _snapshot(version: KeptVersion) -> Iterator[ExtractFile]:
     remove(folder)
     folder.mkdir()
     try:
-        path = folder / version.path.name
-        for file in (version.path, record_path(version.path)):
-            link_or_copy(file, folder / file.name)
-        made = read_extract(folder, version.extract)
-        if not sha256(path) == made.sha256 == version.record["sha256"]:
-            raise VersionDamaged(
-                f"The version {version.moment} of '{version.extract}' is not what was published: "
-                f"{version.path} has changed since. Nothing was published; choose another one."
-            )
-        yield replace(made, path=path)
-    except FileNotFoundError as error:
-        raise VersionNotFound(
-            f"The version {version.moment} of '{version.extract}' is gone: {error}."
-        ) from error
-    except ExtractError as error:
-        raise VersionDamaged(
-            f"The version {version.moment} of '{version.extract}' cannot be used: {error}"
-        ) from error
+        yield _taken(version, folder)
     finally:
         remove(folder)
 
 
-def _is_on_server(session: Session, last: Mapping[str, Any]) -> bool:
-    """Return whether the server is not known to hold something else than was published last."""
+def _taken(version: KeptVersion, folder: Path) -> ExtractFile:
+    """Return the extract of a version, linked into a folder, when it is what was published."""
+    what = f"The version {version.moment} of '{version.extract}'"
+    try:
+        for file in (version.path, record_path(version.path)):
+            link_or_copy(file, folder / file.name)
+        made = read_extract(folder, version.extract)
+    except FileNotFoundError as error:
+        raise VersionDamaged(f"{what} is not whole any more: {error}.") from error
+    except ExtractError as error:
+        raise VersionDamaged(f"{what} cannot be used: {error}") from error
+    if not sha256(made.path) == made.sha256 == version.record["sha256"]:
+        raise VersionDamaged(
+            f"{what} is not what was published: {version.path} has changed since. Nothing was "
+            "published; choose another one."
+        )
+    return made
+
+
+def _since(session: Session, last: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what has become on the server of what was published last, if it is not there."""
+    if last is None:
+        return ()
     now = held(session, str(last["id"]))
-    return (
-        now is None or None in {now.revision, last["revision"]} or now.revision == last["revision"]
-    )
+    if now is None:
+        return (_DELETED.format(last["datasource"]),)
+    if None in {now.revision, last["revision"]} or now.revision == last["revision"]:
+        return ()
+    return (_FOREIGN.format(last["datasource"]),)
 
 
 def _refuse_other_server(place: Mapping[str, Any], target: str, shelf: Shelf) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.sandbox import Sandbox
 from tests.commands.conftest import TOKEN, Run, told
@@ -131,7 +132,11 @@ def test_a_version_that_has_changed_is_not_published(
     )
     assert _held(tmp_path).revision == 3
     assert not list(tmp_path.rglob("*.tmp"))
-    assert told(run("rollback", "Sales", "--to", versions[2]["version"], "--json"))["rows"] == 1
+    Path(versions[2]["file"]).unlink()
+    gone = run("rollback", "Sales", "--to", versions[2]["version"])
+    assert gone.exit_code == 1
+    assert "is not whole any more" in gone.output
+    assert told(run("rollback", "Sales", "--to", versions[0]["version"], "--json"))["rows"] == 3
 
 
 def test_what_somebody_else_has_published_is_undone(
@@ -151,10 +156,24 @@ def test_what_somebody_else_has_published_is_undone(
     done = run("rollback", "Sales", "--json", **way)
     assert "Somebody else has published 'Sales'" in done.stderr
     assert told(done)["rows"] == 2
+    # what somebody has deleted is there again as it was last
+    server = TSC.Server(published.url, use_server_version=True)
+    with server.auth.sign_in(TSC.TableauAuth("ada", "a-password")):
+        [item] = [i for i in TSC.Pager(server.datasources) if _is_ours(i)]
+        server.datasources.delete(str(item.id))
+        done = run("rollback", "Sales", "--json", **way)
+        assert "'Sales' was deleted on the server" in done.stderr
+        assert told(done)["rows"] == 2
+        [again] = [i for i in TSC.Pager(server.datasources) if _is_ours(i)]
+        assert again.id == told(done)["published"]["id"]
     # with the sandbox of this machine it is another server
     refused = run("rollback", "Sales")
     assert refused.exit_code == 1
     assert "'Sales' was published last to" in refused.output
+
+
+def _is_ours(item: TSC.DatasourceItem) -> bool:
+    return (item.name, item.project_name) == ("Sales", "Default")
 
 
 def test_a_server_that_is_not_there_spoils_the_list_only_so_far(
@@ -175,7 +194,7 @@ def test_as_many_versions_are_kept_as_is_said(
     run: Run, publish: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The oldest go first; appended rows make none; with 0 none is kept and none is left."""
-    for number in range(4):
+    for number in range(1, 4):
         publish(*range(number + 1), MDS_KEEP="2")
     assert [one["rows"] for one in told(run("versions", "Sales", "--json"))] == [4, 3]
     assert len(list(tmp_path.rglob("versions/*/*/Sales.hyper"))) == 2
