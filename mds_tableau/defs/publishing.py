@@ -152,7 +152,10 @@ def _unchanged(
         f"{counted(made.rows, 'row')} since {last.published_at}: {last.url}"
     )
     return dg.MaterializeResult(
-        metadata=published_metadata(last, made, mart, is_unchanged=True),
+        metadata={
+            **published_metadata(last, made, mart, is_unchanged=True),
+            "changed_columns": [],
+        },
         data_version=dg.DataVersion(made.fingerprint),
     )
 
