@@ -24,10 +24,13 @@ _LATE: Final = {
     "inspect": ("mds_tableau.inspect_command", "inspect_command"),
     "list": ("mds_tableau.list_command", "list_command"),
     "notify": ("mds_tableau.notify_command", "notify"),
+    "prune": ("mds_tableau.prune_command", "prune_command"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
     "restore": ("mds_tableau.backup_command", "restore"),
+    "rollback": ("mds_tableau.rollback_command", "rollback_command"),
     "up": ("mds_tableau.up_command", "up"),
+    "versions": ("mds_tableau.versions_command", "versions_command"),
 }
 """Commands by name: where they are, as loading them takes longer than all others need."""
 

@@ -4,7 +4,6 @@ Libraries are loaded by the check that needs them, so that one which is broken s
 """
 
 import platform
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from mds_tableau.columns import counted
 from mds_tableau.doctor_findings import Check, Finding
+from mds_tableau.room import free_bytes
 from mds_tableau.settings import Settings
 
 _US: Final = "mds-tableau"
@@ -96,11 +96,12 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
         advice = "Get the right to write there, make space, or set MDS_DATA_DIR to another folder."
         yield Finding("data folder", "fail", found, advice)
         return
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     found = f"{folder}, {free / _GIB:,.1f} GiB free"
     if free < _LITTLE:
         advice = (
-            "Make space, or set MDS_DATA_DIR to a larger disk: marts are written several times."
+            "Make space (mds-tableau prune --dry-run tells what can go), or set MDS_DATA_DIR to a "
+            "larger disk: marts are written several times."
         )
         yield Finding("data folder", "fail" if free < _TOO_LITTLE else "warn", found, advice)
     else:

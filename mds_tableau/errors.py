@@ -80,6 +80,18 @@ class ExtractError(Terminal):
     """Parquet could not be converted to a `.hyper`, or the `.hyper` differs from the Parquet."""
 
 
+class NoRoom(Terminal):
+    """The disk has too little room for what is about to be written; nothing was begun."""
+
+
+class VersionNotFound(Terminal):
+    """No published version is kept of that name or moment."""
+
+
+class VersionDamaged(Terminal):
+    """A kept version is not what was published, so it is not published again."""
+
+
 class DatabaseLocked(Transient):
     """Another process holds the DuckDB file and did not let go in time."""
 

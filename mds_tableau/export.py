@@ -34,6 +34,7 @@ from mds_tableau.parquet import (
 )
 from mds_tableau.parts import parts_relation, quote_paths
 from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.room import needed_for_export, require_room
 from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL, Wording
@@ -105,6 +106,7 @@ def export_mart(
         RefusedValues: A value does not fit the type it is exported as.
         ExportError: The relation is not there, the disk is full, or what was written differs from
             the mart.
+        NoRoom: The disk has less room than it is going to take.
     """
     started = time.perf_counter()
     with sole_writer(folder):
@@ -127,6 +129,8 @@ def export_mart(
                     warnings=tuple(warnings),
                     is_reused=True,
                 )
+            needed = needed_for_export(connection, mart.relation, _last(folder))
+            require_room(folder, needed, f"Exporting {mart.wording.what} '{mart.name}'")
             beside.mkdir(parents=True)
             parts = _write(connection, mart, select, plans, figures, beside)
             seconds = time.perf_counter() - started
@@ -321,7 +325,7 @@ def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> Parque
     """Return the newest version if it says that it holds the same, and does, else None."""
     columns = [(plan.name, plan.hyper_type) for plan in plans]
     try:
-        newest = newest_version(folder)
+        newest = _last(folder)
         if newest is None or newest.fingerprint != _fingerprint(plans, figures):
             return None
         pairs = zip(newest.parts, newest.paths, strict=True)
@@ -333,6 +337,13 @@ def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> Parque
     except (ExportError, ExtractError, OSError, duckdb.Error):
         return None
     return newest if seen == figures else None
+
+
+def _last(folder: Path) -> ParquetVersion | None:
+    try:
+        return newest_version(folder)
+    except ExportError:
+        return None  # it is damaged, and so nothing is known of it
 
 
 def _first_line(error: BaseException) -> str:

@@ -43,6 +43,8 @@ class Extract:
         allow_empty: Whether it may be published without rows.
         max_row_fall: Largest share of its rows that it may lose in one publish; None when the
             model leaves it to the setting.
+        keep: How many published versions of it are kept; None when the model leaves it to the
+            setting.
         options: What is asked for its columns, by name as the dbt project writes it.
         mode: What to do with a datasource that is there already.
         tags: Tags of the datasource, beside those that it was given on the server.
@@ -60,6 +62,7 @@ class Extract:
     publish: bool
     allow_empty: bool = False
     max_row_fall: float | None = None
+    keep: int | None = None
     options: Mapping[str, ColumnOptions] = field(default_factory=dict)
     mode: PublishMode = "auto"
     tags: tuple[str, ...] = ()
@@ -88,6 +91,12 @@ def _share(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return None
     return "a number from 0 to 1, such as 0.5; 1 lets every fall through"
+
+
+def _number(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_KEPT:
+        return None
+    return f"a whole number from 0 to {_MOST_KEPT}; 0 keeps none"
 
 
 def _mode(value: object) -> str | None:
@@ -123,8 +132,11 @@ ALLOWED_META: Final[Mapping[str, Callable[[object], str | None]]] = {
     "max_row_fall": _share,
     "schedule": _schedule,
     "deadline": _deadline,
+    "keep": _number,
 }
 """The keys of `meta.tableau`, each with a check that says what is expected of a bad value."""
+
+_MOST_KEPT: Final = 1000
 
 _LONGEST_NAME: Final = 200
 """Bytes. File systems take names of 255, and a half-written file adds up to 31 to its extract's:
@@ -200,6 +212,7 @@ def _extract(mart: Mart, default_project: str, default_deadline: str, zone: str)
         publish=publish,
         allow_empty=given.get("allow_empty", False),
         max_row_fall=given.get("max_row_fall"),
+        keep=given.get("keep"),
         mode=given.get("mode", "auto"),
         tags=tuple(given.get("tags", mart.tags)),
         owner=given.get("owner", mart.owner),

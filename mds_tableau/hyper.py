@@ -30,14 +30,17 @@ from tableauhyperapi import (
 )
 
 from mds_tableau import hyper_sql
+from mds_tableau.amounts import Amount
 from mds_tableau.columns import counted, file_version
 from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import ExtractFile, record_path, write_record
 from mds_tableau.figures import Figures
 from mds_tableau.files import remove, sha256, sole_writer
 from mds_tableau.hyper_sql import Columns
+from mds_tableau.memory import hyper_limit
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.parts import check_parts
+from mds_tableau.scratch import limit_memory
 from mds_tableau.values import shortened
 from mds_tableau.verify import (
     Comparison,
@@ -63,21 +66,30 @@ class Hyper:
 
     It writes no log, sends no telemetry, and ends when its owner ends, however that happens.
 
+    Args:
+        memory: What Hyper and DuckDB may take together, such as `8 GB` or `50%`; "" leaves it to
+            each of them.
+
     Raises:
         ExtractError: Hyper could not be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: str = "") -> None:
+        self._memory = memory
         self._process: HyperProcess | None = None
 
     def __enter__(self) -> "Hyper":
+        limit = {}
+        if self._memory:
+            limit = {"memory_limit": hyper_limit(self._memory)}
+            limit_memory(Amount.parse(self._memory).half_for_duckdb)
         try:
             self._process = HyperProcess(
                 Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU,
                 "mds_tableau",
                 # by default it writes hyperd.log into the working directory, and does not start
                 # where that cannot be written
-                parameters={"log_config": ""},
+                parameters={"log_config": "", **limit},
             )
         except HyperException as error:
             raise ExtractError(f"Hyper does not start: {_main_message(error)}") from error

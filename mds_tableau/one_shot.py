@@ -18,7 +18,9 @@ from typing import Final
 
 import duckdb
 
+from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
+from mds_tableau.columns import quote_text
 from mds_tableau.destination import Destination
 from mds_tableau.export import MartExport, export_mart, plan_mart
 from mds_tableau.extract_file import ExtractFile
@@ -36,6 +38,9 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
+from mds_tableau.retention import Limits as KeptLimits
+from mds_tableau.retention import keep_published
+from mds_tableau.room import needed_for_extract, require_room
 from mds_tableau.tableau import About, Published, publish, still_holds, uploading
 from mds_tableau.verify import Level
 from mds_tableau.wording import COMMAND
@@ -68,6 +73,8 @@ class Order:
         max_row_fall: Largest share of its rows that it may lose otherwise.
         verify: How the extract is compared with the input.
         force: Whether it is published also when the server holds it already.
+        limits: How many published versions are kept.
+        memory: What DuckDB and Hyper may take together; "" leaves it to each of them.
     """
 
     load: Load
@@ -85,6 +92,8 @@ class Order:
     max_row_fall: float = 0.5
     verify: Level = "exact"
     force: bool = False
+    limits: KeptLimits = field(default_factory=KeptLimits)
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,9 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
         tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
         duckdb.connect(Path(scratch) / "input.duckdb") as connection,
     ):
+        if order.memory:
+            limit = Amount.parse(order.memory).half_for_duckdb
+            connection.execute(f"SET memory_limit = {quote_text(limit)}")
         # what has no zone in the input is taken for UTC on every machine
         connection.execute("SET TimeZone = 'UTC'")
         loaded = shaped(
@@ -181,10 +193,12 @@ def carry_out(
     """
     # who publishes one name to two projects has two datasources, with a memory of each
     kept = folder / _digest(target, order.project.casefold())
-    with _starting() as hyper, loading(order, folder, progress) as ready:
+    with _starting(order.memory) as hyper, loading(order, folder, progress) as ready:
         progress("Exporting", 0, None)
         version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
         progress("Converting", 0, None)
+        needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
+        require_room(ready.scratch, needed, f"Converting '{order.name}'")
         made = hyper().convert(
             version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
         )
@@ -202,9 +216,13 @@ def carry_out(
                     if is_unchanged:
                         confirm_published(kept, made.extract)
                     else:
-                        record_published(
+                        record = record_published(
                             kept, made, published, about=order.about, target=target, run_id=""
                         )
+                if not is_unchanged:
+                    changes += keep_published(
+                        folder.parent, kept / "versions", made, record, order.limits
+                    )
         if order.output is not None:
             _keep(made.path, order.output)
         warnings = (*version.warnings, *made.warnings, *changes)
@@ -249,10 +267,10 @@ def _publish(
 
 
 @contextmanager
-def _starting() -> Iterator[Callable[[], Hyper]]:
+def _starting(memory: str) -> Iterator[Callable[[], Hyper]]:
     """Start Hyper while the input is loaded; gives what waits for it."""
     with ThreadPoolExecutor(1, thread_name_prefix="hyper-start") as pool, ExitStack() as stack:
-        begun = pool.submit(stack.enter_context, Hyper())
+        begun = pool.submit(stack.enter_context, Hyper(memory))
         try:
             yield begun.result
         finally:

@@ -28,12 +28,14 @@ from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
-from mds_tableau.defs.old_runs import tidying
+from mds_tableau.defs.jobs import jobs_of
+from mds_tableau.defs.old_runs import old_runs
 from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
 from mds_tableau.defs.raw import file_sources, raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
+from mds_tableau.defs.tidying import tidying
 from mds_tableau.extracts import Extract, plan_extracts
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
@@ -99,17 +101,19 @@ def build_definitions(
             file_sources(manifest, translator), ingester.by_source, project.project_dir, cache
         ),
     )
-    tidy_job, tidy_schedule = tidying(settings.mds_keep_runs, settings.mds_timezone)
+    tidy_job, tidy_schedule = old_runs(settings.mds_keep_runs, settings.mds_timezone)
     reporter = Reporter(extracts, manifest, runner.results.load, folders)
     return dg.Definitions(
         assets=[*raw, dbt_assets, *exports],
         asset_checks=[dbt_check],
-        jobs=[*automatic.jobs, tidy_job],
+        jobs=[*automatic.jobs, tidy_job, *jobs_of(extracts, folders)],
         schedules=[*automatic.schedules, tidy_schedule],
         sensors=[*automatic.sensors, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
-        executor=reporting(executor, reporter),
+        executor=tidying(
+            reporting(executor, reporter), folders, project.project_dir / project.target_path
+        ),
     )
 
 
@@ -171,6 +175,7 @@ def extract_definitions(
             follower,
             *_watching(settings, Reporter(extracts, read, dict, folders)),
         ],
+        jobs=jobs_of(extracts, folders),
         resources=_resources(settings, Path(duckdb_path)),
     )
 
@@ -219,8 +224,12 @@ def _resources(settings: Settings, warehouse: Path, **config: str) -> Mapping[st
     return {
         DUCKDB: DuckDBResource(
             database=str(warehouse.absolute()),
-            connection_config={"access_mode": "READ_ONLY", **config},
+            connection_config={
+                "access_mode": "READ_ONLY",
+                "memory_limit": settings.duckdb_memory,
+                **config,
+            },
         ),
-        "hyper": HyperResource(verify=settings.mds_verify),
+        "hyper": HyperResource(verify=settings.mds_verify, memory=settings.mds_memory),
         "tableau": TableauServer.from_settings(settings),
     }

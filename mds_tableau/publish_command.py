@@ -29,6 +29,7 @@ from mds_tableau.plan_view import show_columns
 from mds_tableau.publish_inputs import load_of
 from mds_tableau.publish_options import Publish, with_options
 from mds_tableau.publish_progress import watching
+from mds_tableau.retention import Limits
 from mds_tableau.settings import Settings, load_settings, read_settings, variable
 from mds_tableau.tableau import About
 
@@ -169,6 +170,8 @@ def _order(given: Mapping[str, Any], settings: Settings, table: str, name: str) 
         max_row_fall=settings.mds_max_row_fall,
         verify=settings.mds_verify,
         force=given["force"] or settings.mds_force,
+        limits=Limits.of(settings),
+        memory=settings.mds_memory,
     )
 
 

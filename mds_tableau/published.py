@@ -1,10 +1,10 @@
 """Remembers what was published last: what analysts still see, and what they will miss of it.
 
-Publishing belongs to `tableau`, and what may take its place is decided in `losses`; keeping old
-extracts to publish them again does not belong here.
+Publishing belongs to `tableau`, and what may take its place is decided in `losses`; old extracts
+are kept by `versions`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,8 +24,12 @@ def record_published(
     about: About,
     target: str,
     run_id: str,
-) -> None:
-    """Write down what the server holds of an extract now: where, how many rows, since when."""
+) -> dict[str, Any]:
+    """Write down what the server holds of an extract now: where, how many rows, since when.
+
+    Returns:
+        What was written.
+    """
     rows: int | None = made.rows
     if published.mode == "append":
         last = last_published(folder, made.extract)
@@ -36,22 +40,21 @@ def record_published(
             and published.revision == last["revision"] + 1
         )
         rows = last["rows"] + made.rows if is_next and last and last["rows"] else None
-    write_json(
-        folder / f"{made.extract}.json",
-        {
-            **asdict(published),
-            "extract": made.extract,
-            "target": target,
-            "rows": rows,
-            "columns": [[name, str(of_type)] for name, of_type in made.columns],
-            "sha256": made.sha256,
-            "fingerprint": made.fingerprint,
-            "row_hash": _row_hash(made),
-            "about": _told(about),
-            "run_id": run_id,
-            "confirmed_at": published.published_at,
-        },
-    )
+    record: dict[str, Any] = {
+        **asdict(published),
+        "extract": made.extract,
+        "target": target,
+        "rows": rows,
+        "columns": [[name, str(of_type)] for name, of_type in made.columns],
+        "sha256": made.sha256,
+        "fingerprint": made.fingerprint,
+        "row_hash": _row_hash(made),
+        "about": _told(about),
+        "run_id": run_id,
+        "confirmed_at": published.published_at,
+    }
+    write_json(folder / f"{made.extract}.json", record)
+    return record
 
 
 def unchanged_publish(
@@ -97,6 +100,13 @@ def _row_hash(made: ExtractFile) -> str | None:
 
 def _told(about: About) -> list[object]:
     return [about.description, sorted(about.tags), about.owner]
+
+
+def about_of(record: Mapping[str, Any]) -> About:
+    """Return what was said of a datasource when it was published, as its record has it."""
+    description, tags, owner = record["about"]
+    # whether the owner has to be there is a matter of the model, and he may have left since
+    return About(description, tuple(tags), owner, requires_owner=False)
 
 
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:

@@ -10,6 +10,8 @@ from functools import cache
 
 import duckdb
 
+from mds_tableau.columns import quote_text
+
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
@@ -29,3 +31,8 @@ def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
         # an internal error of DuckDB leaves a database that answers no more
         _database.cache_clear()
         raise
+
+
+def limit_memory(limit: str) -> None:
+    """Have what is asked in scratch databases take no more than a `memory_limit` of DuckDB says."""
+    _database().execute(f"SET GLOBAL memory_limit = {quote_text(limit)}")

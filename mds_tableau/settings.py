@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mds_tableau.amounts import Amount
 from mds_tableau.errors import SettingsError
 from mds_tableau.settings_rules import settings_problems
 
@@ -42,11 +43,23 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
+def _amount(text: str) -> str:
+    Amount.parse(text)
+    return text
+
+
+AmountText = Annotated[str, AfterValidator(_amount)]
+
+
 _EXPECTED: Final = {
     "mds_automation": "on or off",
     "mds_sensor_seconds": "a whole number of seconds from 1 to 86400",
     "mds_max_row_fall": "a number from 0 to 1, such as 0.5; 1 lets every fall through",
     "mds_verify": "exact or rows",
+    "mds_keep": "a whole number from 0 to 1000; 0 keeps none",
+    "mds_keep_size": "a size such as 20 GB, or a share of the disk such as 10%",
+    "mds_keep_days": "a whole number of days, 1 or more",
+    "mds_memory": "a size such as 8 GB, or a share of the machine such as 50%",
 }
 """What to say of a bad value of a setting, where pydantic does not say what to do. No secrets:
 the value itself is shown."""
@@ -134,6 +147,18 @@ class Settings(BaseSettings):
     mds_force: bool = Field(
         False, description="Whether also what did not change is made and published again."
     )
+    mds_keep: int = Field(
+        7, ge=0, le=1000, description="Published versions that are kept of each extract."
+    )
+    mds_keep_size: AmountText = Field(
+        "10%", description="What all of them may take: a size, or a share of the disk."
+    )
+    mds_keep_days: int = Field(
+        14, ge=1, description="Days that logs and debris of past runs are kept."
+    )
+    mds_memory: AmountText = Field(
+        "70%", description="Memory of DuckDB and Hyper: a size, or a share of the machine's."
+    )
     mds_keep_runs: int = Field(
         60, ge=1, description="Days that runs and their logs are kept in Dagster's instance."
     )
@@ -195,6 +220,11 @@ class Settings(BaseSettings):
         site = f"site {self.tableau_site!r}" if self.tableau_site else "the default site"
         return f"{self.tableau_server.rstrip('/')}, {site}"
 
+    @property
+    def duckdb_memory(self) -> str:
+        """What DuckDB may take of `mds_memory`, as DuckDB's `memory_limit` is written."""
+        return Amount.parse(self.mds_memory).half_for_duckdb
+
     def secrets(self) -> list[str]:
         """Return the values that nobody may see, for taking them out of what others say."""
         values = (getattr(self, name) for name in type(self).model_fields)
@@ -211,6 +241,7 @@ class Settings(BaseSettings):
         """
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
+        os.environ["MDS_DUCKDB_MEMORY"] = self.duckdb_memory
         for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_EVERY_FILE_IS_UPLOADED}.items():
             os.environ.setdefault(name, value)
 

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mds_tableau.amounts import Amount, shown
 from mds_tableau.deadlines import deadline_problem, is_zone
 
 if TYPE_CHECKING:
     from mds_tableau.settings import Settings
+
+LEAST_MEMORY = 1_000_000_000
+"""Bytes below which Hyper does not convert what is a little larger."""
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -24,6 +28,7 @@ def settings_problems(settings: "Settings") -> list[str]:
         *server_problems(settings),
         *sign_in_problems(settings),
         *route_problems(settings),
+        *memory_problems(settings),
         *_misc(settings),
         *alert_problems(settings),
     ]
@@ -168,6 +173,18 @@ def _is_usable(certificate: Path, key: Path | None) -> bool:
     except (ssl.SSLError, OSError):
         return False
     return True
+
+
+def memory_problems(settings: "Settings") -> list[str]:
+    """Return why no engine could work with its share of the memory."""
+    memory = Amount.parse(settings.mds_memory)
+    is_too_little = memory.percent < 5 if memory.bytes is None else memory.bytes < LEAST_MEMORY
+    if not is_too_little:
+        return []
+    return [
+        f"MDS_MEMORY is {settings.mds_memory!r}, too little for DuckDB and Hyper together. Set it "
+        f"to {shown(LEAST_MEMORY)} or more, or to 5% of the machine or more."
+    ]
 
 
 def _misc(settings: "Settings") -> list[str]:

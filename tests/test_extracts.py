@@ -172,6 +172,17 @@ def test_a_fall_of_rows_is_a_share(value: object) -> None:
     )
 
 
+@pytest.mark.parametrize("value", [None, True, -1, 1001, 2.5, "7"])
+def test_versions_that_are_kept_are_a_number(value: object) -> None:
+    """What is no whole number up to 1000 is told; a model without it leaves it to the setting."""
+    [line] = problems(model("sales", {"keep": value}))
+    assert line.endswith(f"is {value!r}. It must be a whole number from 0 to 1000; 0 keeps none.")
+    [extract] = plan(model("sales", {"keep": 0}))
+    assert extract.keep == 0
+    [extract] = plan(model("sales"))
+    assert extract.keep is None
+
+
 @pytest.mark.parametrize("value", [0, 0.25, 1])
 def test_a_model_says_how_many_rows_it_may_lose(value: float) -> None:
     """Both ends are allowed; a model that says nothing leaves it to the setting."""

@@ -70,7 +70,7 @@ def shrink(folder: Path) -> list[str]:
     return shrunk
 
 
-def tidying(keep_days: int, timezone_name: str) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+def old_runs(keep_days: int, timezone_name: str) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     """Return the job that tidies the instance, and the schedule that is on from the beginning.
 
     Args:

@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as installed_version
 from io import StringIO
@@ -92,7 +92,7 @@ class Prepared:
     manifest: Manifest
     warehouse: Path
     selected: frozenset[str]
-    selections: Mapping[str, Collection[str] | str]
+    selections: Mapping[str, Collection[str] | str] = field(default_factory=dict)
 
     @cached_property
     def session(self) -> Session:

@@ -29,6 +29,7 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
+from mds_tableau.retention import keep_published
 from mds_tableau.tableau import About, Published
 
 _AFTER_CONVERSIONS: Final = {"dagster/priority": "-50"}
@@ -104,7 +105,7 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                 )
                 changes = changed_columns(folders.published, made, target=place)
                 left = left_behind(folders.published, made, published)
-                record_published(
+                record = record_published(
                     folders.published,
                     made,
                     published,
@@ -112,7 +113,10 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     target=place,
                     run_id=context.run.run_id,
                 )
-        for warning in filter(None, (*changes, left)):
+            not_kept = keep_published(
+                folders.data, folders.versions, made, record, folders.limits, keep=extract.keep
+            )
+        for warning in filter(None, (*changes, left, *not_kept)):
             context.log.warning(warning)
         context.log.info(
             f"Published {counted(made.rows, 'row')} as '{published.datasource}' to "
@@ -152,7 +156,10 @@ def _unchanged(
         f"{counted(made.rows, 'row')} since {last.published_at}: {last.url}"
     )
     return dg.MaterializeResult(
-        metadata=published_metadata(last, made, mart, is_unchanged=True),
+        metadata={
+            **published_metadata(last, made, mart, is_unchanged=True),
+            "changed_columns": [],
+        },
         data_version=dg.DataVersion(made.fingerprint),
     )
 

@@ -20,6 +20,7 @@ from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
+from mds_tableau.room import needed_for_extract, require_room
 from mds_tableau.settings import Settings
 from mds_tableau.tableau import (
     About,
@@ -64,18 +65,25 @@ class HyperResource(_RunScoped):
     verify: Level = Field(
         "exact", description="How extracts are compared with their marts: `exact` or `rows`."
     )
+    memory: str = Field("", description="What Hyper and DuckDB may take together; none: no limit.")
 
     _engine: Hyper | None = PrivateAttr(default=None)
 
     def convert(self, version: ParquetVersion, *, extract: str, folder: Path) -> ExtractFile:
-        """Make an extract of a Parquet version, as `mds_tableau.hyper.Hyper.convert` says."""
+        """Make an extract of a Parquet version, as `mds_tableau.hyper.Hyper.convert` says.
+
+        Raises:
+            NoRoom: The disk has less room than it is going to take.
+        """
+        needed = needed_for_extract(version, folder, extract, verify=self.verify)
+        require_room(folder, needed, f"Converting extract '{extract}'")
         return self.engine.convert(version, extract=extract, folder=folder, verify=self.verify)
 
     @property
     def engine(self) -> Hyper:
         """The running process."""
         if self._engine is None:
-            self._engine = self._stack().enter_context(Hyper())
+            self._engine = self._stack().enter_context(Hyper(self.memory))
         return self._engine
 
 

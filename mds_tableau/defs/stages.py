@@ -15,6 +15,7 @@ from dagster_duckdb import DuckDBResource
 
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
+from mds_tableau.retention import Limits
 from mds_tableau.sessions import Session, session_for
 from mds_tableau.settings import Settings
 from mds_tableau.warehouse import wait_until_free
@@ -59,12 +60,14 @@ class Folders:
         max_row_fall: Largest share of its rows that a datasource there may lose in one publish,
             unless its model says otherwise.
         force: Whether also what did not change is made and published again.
+        limits: How much of the past is kept.
     """
 
     data: Path
     target: str
     max_row_fall: float
     force: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def of(cls, settings: Settings) -> "Folders":
@@ -74,6 +77,7 @@ class Folders:
             settings.target,
             settings.mds_max_row_fall,
             settings.mds_force,
+            Limits.of(settings),
         )
 
     def is_forced(self, context: dg.AssetExecutionContext) -> bool:
@@ -94,6 +98,11 @@ class Folders:
     def hyper(self) -> Path:
         """Folder of the extracts."""
         return self.data / "hyper"
+
+    @property
+    def versions(self) -> Path:
+        """Folder of the published versions that are kept, one folder for each extract."""
+        return self.data / "versions"
 
     @property
     def published(self) -> Path:

@@ -16,12 +16,16 @@ from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.excel_files import load_excel
 from mds_tableau.inputs.json_lines import load_json_lines
 from mds_tableau.inputs.parquet_files import load_parquet
-from mds_tableau.inputs.places import find_places
+from mds_tableau.inputs.places import find_places, origin, spool_folder
+from mds_tableau.room import require_room
 
 __all__ = ["CsvOptions", "FileInput", "load_files"]
 
 FORMATS: Final = ("csv", "parquet", "jsonl", "excel")
 """Formats that can be read."""
+
+_COPIED: Final = ("csv", "jsonl")
+"""Those whose values are copied into the database; they take about as much there as in text."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def load_files(
 
     Raises:
         InputError: A file is not there or cannot be read as it is; says where, and what to do.
+        NoRoom: The disk has less room than the values are going to take.
     """
     # an extension would be downloaded, which is not possible everywhere and nobody asked for
     connection.execute("SET autoinstall_known_extensions = false")
@@ -82,6 +87,9 @@ def load_files(
     kind, places = find_places(given.places, given.format, connection, progress)
     if given.sheet and kind != "excel":
         raise UsageError(f"--sheet is for Excel files, and {places[0].name} is none.")
+    if kind in _COPIED:
+        size = sum(place.path.stat().st_size for place in places)
+        require_room(spool_folder(connection), size, f"Loading {origin(places)}")
     if kind == "csv":
         return load_csv(connection, places, given.csv, given.types, table=table, progress=progress)
     if kind == "excel":

@@ -1,0 +1,333 @@
+"""Publishes a kept version again: an extract as it was published once takes the place of today's.
+
+Used by the command and by the job alike. What a version is, and keeping it, belongs to `versions`;
+how it gets to the server belongs to `tableau`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from mds_tableau.columns import counted
+from mds_tableau.errors import ExtractError, VersionDamaged, VersionNotFound
+from mds_tableau.extract_file import ExtractFile, read_extract, record_path
+from mds_tableau.files import remove, sha256, sole_writer
+from mds_tableau.published import (
+    about_of,
+    changed_columns,
+    earlier_publish,
+    record_published,
+)
+from mds_tableau.tableau import Published, Session, publish, uploading
+from mds_tableau.tableau.lookup import held
+from mds_tableau.versions import (
+    KeptVersion,
+    Shelf,
+    keep_version,
+    link_or_copy,
+    matching,
+    shelves,
+)
+
+_FOREIGN: Final = (
+    "Somebody else has published '{}' since it was published from here last; that is no version "
+    "here. The server keeps it as a revision."
+)
+
+
+_DELETED: Final = (
+    "'{}' was deleted on the server since it was published from here last. It is made anew, with "
+    "another LUID: workbooks that were connected to it have to be connected again."
+)
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What came of a rollback, or what would.
+
+    Attributes:
+        version: The version that is published again.
+        instead_of: What was written down of the last publish; None when nothing was.
+        published: What the server holds now; None when nothing was published.
+        kept: The version that it has become; None when none is kept.
+        warnings: What somebody should look at, a sentence each.
+    """
+
+    version: KeptVersion
+    instead_of: Mapping[str, Any] | None
+    published: Published | None
+    kept: KeptVersion | None
+    warnings: tuple[str, ...] = ()
+
+
+def find_shelf(data: Path, name: str, project: str = "") -> Shelf:
+    """Return where the versions of an extract or a datasource are.
+
+    Args:
+        data: The data folder.
+        name: Name of the extract or of its datasource, in any case.
+        project: Path of the project that it was published to last; "" where the name is enough.
+
+    Raises:
+        VersionNotFound: There is no such extract, or more than one; names those that are near.
+    """
+    everything = shelves(data)
+    found = [one for one in everything if name.casefold() in _names(one)]
+    exact = [one for one in found if one.extract == name and not one.command]
+    if project:
+        found = [one for one in found if _project(one).casefold() == project.strip().casefold()]
+    elif exact:
+        found = exact
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = ", ".join(f"'{_project(one)}'" for one in found)
+        raise VersionNotFound(
+            f"{len(found)} datasources that were published from {data} have the name '{name}', in "
+            f"the projects {places}. Say which with --project."
+        )
+    known = {known: one for one in everything for known in _names(one)}
+    near = get_close_matches(name.casefold(), known, n=3)
+    hint = ", ".join(dict.fromkeys(f"'{known[one].extract}'" for one in near))
+    there = ", ".join(sorted({one.extract for one in everything})) or "none"
+    where = f" in the project '{project}'" if project else ""
+    raise VersionNotFound(
+        f"Nothing was published from {data} as extract or datasource '{name}'{where}. "
+        + (f"Did you mean {hint}? " if hint else "")
+        + f"Extracts that were: {there}."
+    )
+
+
+def held_version(session: Session, kept: Sequence[KeptVersion]) -> KeptVersion | None:
+    """Return the version that the server holds now, or None when it holds none of them.
+
+    Args:
+        session: A signed-in session.
+        kept: The versions of one extract, the oldest first.
+
+    Raises:
+        MdsTableauError: The server cannot be asked.
+    """
+    present: dict[str, int | None] = {}
+    for one in reversed(kept):
+        luid = str(one.record["id"])
+        if luid not in present:
+            now = held(session, luid)
+            present[luid] = now.revision if now is not None else None
+        revision = one.record["revision"]
+        if revision is not None and present[luid] == revision:
+            return one
+    return None
+
+
+def choose(kept: Sequence[KeptVersion], last: Mapping[str, Any] | None, to: str) -> KeptVersion:
+    """Return the version that is to be published again.
+
+    Args:
+        kept: The versions of one extract, the oldest first.
+        last: What was published last.
+        to: Its moment or the beginning of it; "" for the content before that of the last publish.
+
+    Raises:
+        VersionNotFound: There is none, or several begin so; tells those that are there.
+    """
+    moments = ", ".join(one.moment for one in kept)
+    if to:
+        found = matching(kept, to)
+        if len(found) == 1:
+            return found[0]
+        seen = f"{len(found)} versions begin with" if found else "No version is kept of"
+        there = moments or "none; keep under config.meta.tableau and MDS_KEEP say how many are kept"
+        raise VersionNotFound(f"{seen} '{to}'. Versions that are kept: {there}.")
+    now = next((one for one in reversed(kept) if _is(one, last)), None)
+    before = [
+        one
+        for one in kept
+        # who rolls back twice goes back twice, not forth to what was wrong
+        if now is None or (one.moment < now.origin and one.record["sha256"] != now.record["sha256"])
+    ]
+    if before:
+        return before[-1]
+    raise VersionNotFound(
+        f"No version is kept from before the one that is published now. Versions that are kept: "
+        f"{moments or 'none'}. The server may have older ones: mds-tableau pull --revision."
+    )
+
+
+def roll_back(
+    session: Session,
+    shelf: Shelf,
+    *,
+    target: str,
+    to: str = "",
+    keep: int = 1,
+    run_id: str = "",
+    is_dry: bool = False,
+) -> RolledBack:
+    """Publish a kept version to where the extract was published last.
+
+    On any failure the server has what it had. That rows are lost does not stop it: who asks for an
+    earlier version has seen both numbers, and an empty one was allowed when it was published.
+
+    Args:
+        session: A signed-in session with `target`.
+        shelf: The extract.
+        target: The server and site that are configured, in the words of `Settings.target`.
+        to: The version, as `choose` takes it.
+        keep: How many versions are kept, where the version does not say.
+        run_id: The run that does it.
+        is_dry: Whether everything is done but publishing.
+
+    Raises:
+        VersionNotFound: There is no such version.
+        VersionDamaged: Its file is not what was published.
+        ExtractError: The extract was published to another server.
+        MdsTableauError: As `mds_tableau.tableau.publish` says.
+    """
+    # a run that publishes the same extract waits, and so does this
+    with sole_writer(shelf.lock):
+        last = shelf.last
+        place = last or choose(shelf.kept, None, to).record
+        _refuse_other_server(place, target, shelf)
+        since = _since(session, last)
+        version = choose(shelf.kept, None if since else last, to)
+        with _snapshot(version) as made:
+            changes = since + tuple(changed_columns(shelf.published, made, target=place["target"]))
+            if is_dry:
+                return RolledBack(version, last, None, None, changes)
+            with uploading(session, 1) as uploads:
+                published = publish(
+                    session,
+                    made.path,
+                    datasource=place["datasource"],
+                    project=place["project"],
+                    about=about_of(version.record),
+                    mode="auto",
+                    earlier=earlier_publish(shelf.published, made, target=place["target"]),
+                    uploads=uploads,
+                )
+            record = record_published(
+                shelf.published,
+                made,
+                published,
+                about=about_of(version.record),
+                target=place["target"],
+                run_id=run_id,
+            )
+            most = int(version.record.get("keep", keep)) or 1
+            try:
+                kept = keep_version(shelf.versions, made, record, keep=most, origin=version.origin)
+            except OSError as error:
+                kept, changes = None, (*changes, f"It is published, but not kept: {error}.")
+    return RolledBack(version, last, published, kept, changes)
+
+
+@contextmanager
+def _snapshot(version: KeptVersion) -> Iterator[ExtractFile]:
+    """Give the extract of a version in a folder that nobody tidies away meanwhile."""
+    # not of the form of a version that is going, which whoever publishes tidies away
+    folder = version.folder.with_name(".rollback.tmp")
+    remove(folder)
+    folder.mkdir()
+    try:
+        yield _taken(version, folder)
+    finally:
+        remove(folder)
+
+
+def _taken(version: KeptVersion, folder: Path) -> ExtractFile:
+    """Return the extract of a version, linked into a folder, when it is what was published."""
+    what = f"The version {version.moment} of '{version.extract}'"
+    try:
+        for file in (version.path, record_path(version.path)):
+            link_or_copy(file, folder / file.name)
+        made = read_extract(folder, version.extract)
+    except FileNotFoundError as error:
+        raise VersionDamaged(f"{what} is not whole any more: {error}.") from error
+    except ExtractError as error:
+        raise VersionDamaged(f"{what} cannot be used: {error}") from error
+    if not sha256(made.path) == made.sha256 == version.record["sha256"]:
+        raise VersionDamaged(
+            f"{what} is not what was published: {version.path} has changed since. Nothing was "
+            "published; choose another one."
+        )
+    return made
+
+
+def _since(session: Session, last: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what has become on the server of what was published last, if it is not there."""
+    if last is None:
+        return ()
+    now = held(session, str(last["id"]))
+    if now is None:
+        return (_DELETED.format(last["datasource"]),)
+    if None in {now.revision, last["revision"]} or now.revision == last["revision"]:
+        return ()
+    return (_FOREIGN.format(last["datasource"]),)
+
+
+def _refuse_other_server(place: Mapping[str, Any], target: str, shelf: Shelf) -> None:
+    there, wanted = str(place["target"]).casefold(), target.casefold()
+    if there != wanted and not there.startswith(f"{wanted}: "):
+        raise ExtractError(
+            f"'{shelf.extract}' was published last to {place['target']}, and the settings say "
+            f"{target}. Set TABLEAU_SERVER and TABLEAU_SITE to where it is, and try again."
+        )
+
+
+def told(done: RolledBack, shelf: Shelf, target: str) -> list[str]:
+    """Return what analysts see now, and for how long, in sentences.
+
+    Args:
+        done: What came of the rollback.
+        shelf: The extract.
+        target: The server and site, in words.
+    """
+    version, last = done.version, done.instead_of
+    rows = counted(version.record["rows"], "row")
+    instead = ""
+    if last is not None:
+        count = "an unknown number" if last["rows"] is None else f"{last['rows']:,}"
+        instead = f" instead of {count} of {last['published_at']}"
+    place = done.published.__dict__ if done.published else (last or version.record)
+    what = f"'{place['datasource']}' in '{place['project']}' on {target}"
+    if done.published is None:
+        sees = f"Would publish again to {what}: {rows} of {_when(version)}{instead}."
+    else:
+        revision = f", revision {done.published.revision}" if done.published.revision else ""
+        sees = (
+            f"Analysts now see in {what} the {rows} of {_when(version)}{instead}{revision}: "
+            f"{done.published.url}"
+        )
+    again = (
+        "The next `mds-tableau publish` of that name takes its place."
+        if shelf.command
+        else "The next run that publishes the mart takes its place; to prevent that until the mart "
+        "is right, stop the schedule, or set publish: false under config.meta.tableau."
+    )
+    return [sees, again]
+
+
+def _when(version: KeptVersion) -> str:
+    origin = f", a rollback to {version.origin}" if version.is_rollback else ""
+    return f"{version.record['published_at']} (version {version.moment}{origin})"
+
+
+def _is(one: KeptVersion, last: Mapping[str, Any] | None) -> bool:
+    names = ("id", "revision", "published_at", "sha256")
+    return last is not None and all(one.record.get(name) == last.get(name) for name in names)
+
+
+def _names(shelf: Shelf) -> set[str]:
+    kept = shelf.kept
+    records = [record for record in (shelf.last, kept[-1].record if kept else None) if record]
+    return {shelf.extract.casefold(), *(str(one["datasource"]).casefold() for one in records)}
+
+
+def _project(shelf: Shelf) -> str:
+    kept = shelf.kept
+    record = shelf.last or (kept[-1].record if kept else {})
+    return str(record.get("project", ""))
