@@ -25,6 +25,7 @@ from mds_tableau.defs.automation import (
 from mds_tableau.defs.conditions import rebuilt_sensor, when_rebuilt
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
 from mds_tableau.defs.deadlines import deadline_sensor
+from mds_tableau.defs.ending import with_endings
 from mds_tableau.defs.extracts import extract_assets
 from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
@@ -111,8 +112,10 @@ def build_definitions(
         sensors=[*automatic.sensors, *_watching(settings, reporter)],
         # dbt runs in the project's folder, and a view may read files relative to it
         resources=_resources(settings, runner.warehouse, file_search_path=str(project.project_dir)),
-        executor=tidying(
-            reporting(executor, reporter), folders, project.project_dir / project.target_path
+        executor=with_endings(
+            executor,
+            reporting(reporter),
+            tidying(folders, project.project_dir / project.target_path),
         ),
     )
 

@@ -5,7 +5,7 @@ each step's own business; nothing is stopped here.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
 
 from mds_tableau.defs.dbt import node_name
+from mds_tableau.defs.ending import Ending
 from mds_tableau.defs.stages import Folders
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest
@@ -114,45 +115,23 @@ class Reporter:
         return f"not reached: {first}"
 
 
-def reporting(executor: dg.ExecutorDefinition, reporter: Reporter) -> dg.ExecutorDefinition:
-    """Return an executor that does what `executor` does, and then logs the report of the run."""
+def reporting(reporter: Reporter) -> Ending:
+    """Return what logs the report of a run when its steps have ended."""
 
-    def create(context: dg.InitExecutorContext) -> dg.Executor:
-        return _Reporting(executor.executor_creation_fn(context), reporter)  # type: ignore[misc]
-
-    return dg.ExecutorDefinition(
-        name=executor.name,
-        config_schema=executor.config_schema,  # type: ignore[arg-type]
-        executor_creation_fn=create,
-    )
-
-
-class _Reporting(dg.Executor):
-    def __init__(self, executor: dg.Executor, reporter: Reporter) -> None:
-        self._executor = executor
-        self._reporter = reporter
-
-    @property
-    def retries(self) -> Any:
-        return self._executor.retries
-
-    @property
-    def step_dependency_config(self) -> Any:
-        return self._executor.step_dependency_config
-
-    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
-        yield from self._executor.execute(plan_context, execution_plan)
-        report = self._reporter.report(plan_context.instance, plan_context.dagster_run)
+    def end(context: Any) -> None:
+        report = reporter.report(context.instance, context.dagster_run)
         if not report.missing:
             if report.arrived:
-                plan_context.log.info(report.lines()[0])
+                context.log.info(report.lines()[0])
             return
         text = "\n".join(report.lines())
-        plan_context.log.error(text)
+        context.log.error(text)
         command = click.get_current_context(silent=True)
         if command is not None:
             # behind Dagster's own account of the failure, so that it is read first
             command.call_on_close(lambda: print(f"\n{text}", file=sys.stderr))  # noqa: T201
+
+    return end
 
 
 def _message(event: DagsterEvent) -> str:
