@@ -172,7 +172,18 @@ def test_a_run_that_is_canceled_or_never_started_is_told(sales: Shop, hook: Catc
     run = sales.instance.create_run_for_job(job, asset_selection=frozenset(keys))
     sales.instance.report_run_canceled(run)
     tick(sensor, sales.instance)
-    run = sales.instance.create_run_for_job(job, asset_selection=frozenset(keys))
+    first = sales.instance.create_run_for_job(job, asset_selection=frozenset(keys))
+    sales.instance.report_run_failed(first, "The worker of the run is gone.")
+    # it is going to be started once more, and so is told only when that has died too
+    tick(sensor, sales.instance)
+    assert hook.titles() == ["CANCELED Sales (Retail/Daily)"]
+    run = sales.instance.create_run_for_job(
+        job,
+        asset_selection=frozenset(keys),
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+        tags={"dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id},
+    )
     sales.instance.report_run_failed(run, "The worker of the run is gone.")
     tick(sensor, sales.instance)
     assert hook.titles() == ["CANCELED Sales (Retail/Daily)", "FAILED Sales (Retail/Daily)"]
@@ -186,7 +197,11 @@ def test_what_was_before_and_what_is_tried_again_is_not_told(sales: Shop, hook: 
     old = sales.run()
     sensor = alert_sensor(sales.settings(hook), sales.reporter)
     tick(sensor, sales.instance)
-    sales.run(**{"dagster/will_retry": "true"})
+    job = sales.definitions().resolve_implicit_global_asset_job_def()
+    run = sales.instance.create_run_for_job(
+        job, asset_selection={dg.AssetKey(["tableau", "sales"])}
+    )
+    sales.instance.report_run_failed(run, "The worker of the run is gone.")
     # a tag that is given later makes an old run no new one
     sales.instance.add_run_tags(old.run_id, {"note": "looked at"})
     assert tick(sensor, sales.instance) == "Nothing to tell."
