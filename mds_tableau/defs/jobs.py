@@ -66,10 +66,11 @@ def _rollback(names: Sequence[str], folders: Folders) -> dg.JobDefinition:
         dry_run: bool = Field(False, description="Check everything and publish nothing.")
 
     @dg.op(
-        name="rollback",
+        # a job has a graph of its own name, and names of ops and graphs are unique
+        name="publish_earlier_version",
         description="Publishes a version of an extract that was kept when it was published before.",
     )
-    def rollback(
+    def publish_earlier_version(
         context: dg.OpExecutionContext, config: RollbackConfig, tableau: TableauServer
     ) -> None:
         with told_plainly(), heard(context.log):
@@ -113,6 +114,6 @@ def _rollback(names: Sequence[str], folders: Folders) -> dg.JobDefinition:
         ),
     )
     def rollback_job() -> None:
-        rollback()
+        publish_earlier_version()
 
     return rollback_job

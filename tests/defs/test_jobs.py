@@ -17,7 +17,11 @@ def test_rollback_offers_the_extracts_that_are_published(definitions: dg.Definit
     job = definitions.resolve_job_def("rollback")
     assert "earlier version" in str(job.description)
     fields: Any = job.run_config_schema.config_type
-    config = fields.fields["ops"].config_type.fields["rollback"].config_type.fields["config"]
+    config = (
+        fields.fields["ops"]
+        .config_type.fields["publish_earlier_version"]
+        .config_type.fields["config"]
+    )
     extract = config.config_type.fields["extract"]
     assert {value.config_value for value in extract.config_type.enum_values} == _extracts(
         definitions

@@ -43,7 +43,7 @@ def test_a_bad_day_is_undone_and_the_next_run_goes_on(tmp_path: Path) -> None:
         assert (bad.rows == good.rows, bad.revision) == (False, 2)
         result = definitions.resolve_job_def("rollback").execute_in_process(
             instance=instance,
-            run_config={"ops": {"rollback": {"config": {"extract": "revenue"}}}},
+            run_config={"ops": {"publish_earlier_version": {"config": {"extract": "revenue"}}}},
         )
         [event] = result.get_asset_materialization_events()
         assert event.materialization.asset_key == dg.AssetKey(["tableau", "revenue"])
@@ -58,7 +58,9 @@ def test_a_bad_day_is_undone_and_the_next_run_goes_on(tmp_path: Path) -> None:
         # what does not exist is said plainly
         failed = definitions.resolve_job_def("rollback").execute_in_process(
             instance=instance,
-            run_config={"ops": {"rollback": {"config": {"extract": "revenue", "to": "1999"}}}},
+            run_config={
+                "ops": {"publish_earlier_version": {"config": {"extract": "revenue", "to": "1999"}}}
+            },
             raise_on_error=False,
         )
         assert "No version is kept of '1999'" in failures(failed)["rollback"]
