@@ -79,6 +79,10 @@ def _one_extract(page: Page, webserver: Webserver, place: Workplace, shots: Path
     (place.data / "hyper" / "dim_campaign.hyper").unlink()
     run = _materialize(page, webserver, "hyper/dim_campaign")
     assert run.status == dg.DagsterRunStatus.SUCCESS
+    page.goto(f"{webserver.url}/assets/hyper/dim_campaign?view=events")
+    expect(page.get_by_text("Materialized in run").first).to_be_visible()
+    expect(page.get_by_text(run.run_id[:8]).first).to_be_visible()
+    page.goto(f"{webserver.url}/assets/hyper/dim_campaign")
     expect(page.get_by_text("Type A, B or C").first).to_be_visible()
     plots = page.get_by_role("button", name="Plots")
     plots.scroll_into_view_if_needed()
