@@ -158,7 +158,7 @@ def alert_sensor(settings: Settings, reporter: Reporter) -> dg.SensorDefinition 
 
     @dg.sensor(
         name="alerts",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=min(30, settings.mds_sensor_seconds),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Tells the services of MDS_NOTIFY what failed, what will be late, and when it is over."

@@ -234,7 +234,7 @@ def deadline_sensor(
 
     @dg.sensor(
         name="deadlines",
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=min(60, settings.mds_sensor_seconds),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notices which extracts are not fresh in time, or are not going to be.",
     )

@@ -15,6 +15,7 @@ from mds_tableau.defs.dbt import POOL
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.metadata import (
+    comparison_in_words,
     comparison_metadata,
     described_columns,
     hyper_metadata,
@@ -60,9 +61,10 @@ def _parquet_asset(
         owners=upstream.owners,
         pool=POOL,
         description=(
-            f"The mart `{mart.name}` as one complete version of Parquet files, compared with the "
-            "mart: rows, values of each column and a hash of all rows."
-        ),
+            f"The mart `{mart.name}` as Parquet files, from which its extract is made. They are "
+            "compared with the mart: rows, values of each column and a hash of all rows.\n\n"
+            f"{extract.description}"
+        ).strip(),
         metadata={"model": mart.file, **described_columns(mart)},
         required_resource_keys={DUCKDB},
     )
@@ -125,9 +127,10 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
         kinds={"hyper"},
         owners=upstream.owners,
         description=(
-            f"The extract `{extract.name}.hyper`, made from Parquet by Hyper's COPY and compared "
-            "with the mart before it took the place of the last one."
-        ),
+            f"The mart `{mart.name}` as the file `{extract.name}.hyper`, which Tableau opens. It "
+            "is made from Parquet, and compared with the mart before it takes the place of the "
+            f"last one.\n\n{extract.description}"
+        ).strip(),
         metadata=described_columns(mart),
         check_specs=[check],
     )
@@ -191,6 +194,7 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     asset_key=key,
                     check_name=EQUALS_MART,
                     passed=True,
+                    description=comparison_in_words(made.comparison),
                     metadata=comparison_metadata(made.comparison),
                 )
             ],

@@ -108,9 +108,10 @@ def _rollback(names: Sequence[str], folders: Folders) -> dg.JobDefinition:
     @dg.job(
         name="rollback",
         description=(
-            "Shows analysts an earlier version of one extract again. Choose the extract in the "
-            "launchpad, and the version if it is not the one before. Until the mart is built and "
-            "published again, that is what they see."
+            "Shows analysts an earlier version of one extract again. In the launchpad, write "
+            "`extract: ` below `config` and choose one from what Ctrl+Space offers; `to` is "
+            "the version, if it is not the one before. Leave `resources` as they are. Until the "
+            "mart is built and published again, that is what analysts see."
         ),
     )
     def rollback_job() -> None:

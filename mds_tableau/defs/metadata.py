@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from mds_tableau.columns import OLDEST_TABLEAU
+from mds_tableau.columns import OLDEST_TABLEAU, counted
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.hyper import library_version
 from mds_tableau.manifest import Mart
@@ -31,7 +31,7 @@ def described_columns(mart: Mart) -> Metadata:
 def parquet_metadata(version: ParquetVersion, mart: Mart) -> Metadata:
     """Return the metadata of `parquet/*`."""
     return {
-        **_figures(version.rows, version.bytes, version.seconds),
+        **_figures(version.rows, version.bytes, version.seconds, is_made=not version.is_reused),
         "unchanged": version.is_reused,
         "dagster/column_schema": _schema([(c.name, c.source_type) for c in version.columns], mart),
         **_preview(version),
@@ -45,7 +45,7 @@ def parquet_metadata(version: ParquetVersion, mart: Mart) -> Metadata:
 def hyper_metadata(made: ExtractFile, version: ParquetVersion, mart: Mart) -> Metadata:
     """Return the metadata of `hyper/*`."""
     return {
-        **_figures(made.rows, made.bytes, made.seconds),
+        **_figures(made.rows, made.bytes, made.seconds, is_made=not made.is_reused),
         "unchanged": made.is_reused,
         "dagster/column_schema": _schema(made.columns, mart),
         **_preview(version),
@@ -58,6 +58,16 @@ def hyper_metadata(made: ExtractFile, version: ParquetVersion, mart: Mart) -> Me
         "sha256": made.sha256,
         "library": f"tableauhyperapi {library_version()}",
     }
+
+
+def comparison_in_words(comparison: Comparison) -> str:
+    """Return what was compared, of an extract that equals its mart."""
+    how = (
+        "and every value is the same"
+        if comparison.seen.row_hash is not None
+        else "with as many values in each column"
+    )
+    return f"{counted(comparison.seen.rows, 'row')} in the mart and in the extract, {how}."
 
 
 def comparison_metadata(comparison: Comparison) -> Metadata:
@@ -96,10 +106,8 @@ def published_metadata(
     published: Published, made: ExtractFile, mart: Mart, *, is_unchanged: bool = False
 ) -> Metadata:
     """Return the metadata of `tableau/*`."""
-    # what was not sent has no speed, and would draw a wrong line through those that were
-    figures = _figures(made.rows, published.bytes, published.seconds)
     return {
-        **({"dagster/row_count": made.rows} if is_unchanged else figures),
+        **_figures(made.rows, published.bytes, published.seconds, is_made=not is_unchanged),
         "unchanged": is_unchanged,
         "dagster/column_schema": _schema(made.columns, mart),
         "fingerprint": made.fingerprint,
@@ -149,10 +157,13 @@ def _plan(version: ParquetVersion) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=schema)
 
 
-def _figures(rows: int, size: int, seconds: float) -> Metadata:
+def _figures(rows: int, size: int, seconds: float, *, is_made: bool) -> Metadata:
+    counts = {"dagster/row_count": rows, "bytes": size}
+    if not is_made:
+        # what was only looked at has no speed, and would draw a wrong line through what was made
+        return counts
     return {
-        "dagster/row_count": rows,
-        "bytes": size,
+        **counts,
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds) if seconds else 0,
     }

@@ -39,3 +39,10 @@ def test_publish_only_publishes_everything_also_what_has_not_changed(
     assert {key.path[-1] for key in keys} == _extracts(definitions)
     assert {key.path[0] for key in keys} == {"tableau"}
     assert job.tags[FORCE] == "true"
+
+
+def test_all_definitions_load_together(definitions: dg.Definitions) -> None:
+    """As the UI and the daemon load them: no two have one name, and every job can be resolved."""
+    repository = definitions.get_repository_def()
+    repository.load_all_definitions()
+    assert {"publish_only", "refresh_all", "rollback", "tidy_instance"} <= {*repository.job_names}

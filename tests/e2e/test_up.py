@@ -6,13 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
 import psycopg
 import pytest
 
+from tests.alerts.catchers import Catcher, http_catcher
 from tests.e2e.up import Up, serving
 from tests.pipeline import ROOT, Workplace, held_by_sandbox
 from tests.postgres_server import fresh_database
@@ -32,6 +35,9 @@ sources:
             external_location: "{{ env_var('MDS_RAW_DIR') }}/visits.csv"
 """
 
+_UI = "http://dagster.example.com"
+_MOMENT = "{{ config(materialized='table') }} select now()::timestamp as moment"
+
 
 def _place(folder: Path) -> Workplace:
     """A small project with one raw file, which the sandbox does not hold yet."""
@@ -45,6 +51,52 @@ def _place(folder: Path) -> Workplace:
     (reporting / "sources.yml").write_text(_SOURCE)
     (reporting / "visits.sql").write_text("select day, guests from {{ source('raw', 'visits') }}")
     return place
+
+
+def _promising(folder: Path, hook: Catcher, *minutes: int, **environment: str) -> Workplace:
+    """A project with one extract on a schedule of every minute, and others with deadlines.
+
+    Args:
+        folder: Where.
+        hook: Who is told.
+        minutes: In how many minutes from this one each other extract has to be there.
+        environment: More settings.
+    """
+    place = Workplace.create(
+        folder,
+        ROOT / "tests" / "projects" / "shop",
+        MDS_MARTS="promised",
+        MDS_SENSOR_SECONDS="1",
+        MDS_NOTIFY=hook.url,
+        MDS_UI_URL=_UI,
+        **environment,
+    )
+    (place.project / "schedules.yml").write_text('schedules: {daily: {cron: "* * * * *"}}')
+    models = place.project / "models" / "promised"
+    models.mkdir()
+    (models / "clock.sql").write_text(_MOMENT)
+    this = datetime.now(timezone.utc).replace(second=0)
+    listed = ["models:"]
+    for number in minutes:
+        (models / f"late_{number}.sql").write_text(_MOMENT)
+        due = this + timedelta(minutes=number)
+        meta = {
+            "datasource": f"Late {number}",
+            "project": "Retail/Daily",
+            "schedule": False,
+            "deadline": f"{due:%H:%M} UTC",
+        }
+        listed += [
+            f"  - name: late_{number}",
+            f"    config: {json.dumps({'meta': {'tableau': meta}})}",
+        ]
+    (models / "promised.yml").write_text("\n".join(listed))
+    return place
+
+
+def _told(up: Up, hook: Catcher, kind: str) -> dict[str, Any]:
+    """Return the first message of a kind, as soon as it is there."""
+    return up.wait_for(lambda: next((m for m in hook.caught if m["title"].startswith(kind)), None))
 
 
 def _drop(up: Up, rows: int) -> None:
@@ -113,12 +165,49 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
     assert json.loads((new / "published" / "visits.json").read_text())["rows"] == 3
 
 
+def test_a_schedule_publishes_and_a_missed_deadline_is_told(tmp_path: Path) -> None:
+    """A tick publishes by itself; who is late is told with a link, and when that is over too.
+
+    Of deadlines a minute apart, the first that passes while somebody looks is missed.
+    """
+    with http_catcher() as hook:
+        place = _promising(tmp_path, hook, 1, 2, 3, 4, MDS_AUTOMATION="on")
+        with serving(place) as up:
+            missed = _told(up, hook, "MISSED")
+            by_clock = up.run_that_is(0, Status.SUCCESS)
+            assert by_clock.tags["dagster/schedule_name"] == "refresh_daily"
+            held = held_by_sandbox(place.data, tmp_path / "look")
+            assert [(name, len(one.rows)) for name, one in held.items()] == [("clock", 1)]
+
+            label = missed["title"].removeprefix("MISSED ").partition(":")[0]
+            assert label in {f"Late {number} (Retail/Daily)" for number in (1, 2, 3, 4)}
+            assert "Nothing was published since" in missed["message"]
+            assert "no run has started" in missed["message"]
+            assert f"Dagster: {_UI}" in missed["message"]
+
+            up.launch("refresh_all")
+            over = _told(up, hook, "RECOVERED")
+            [by_hand] = [run for run in up.runs() if run.job_name == "refresh_all"]
+            assert f"{_UI}/runs/{by_hand.run_id}" in over["message"]
+            [line] = [line for line in over["message"].splitlines() if label in line]
+            assert " late. Wrong since " in line
+            held = held_by_sandbox(place.data, tmp_path / "later")
+            assert {label.partition(" (")[0], "clock"} < {*held}
+            assert held["clock"].revision > 1
+            assert "hushhush" not in "".join(up.said)
+
+
 def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> None:
     """With the instance of `deploy/postgres` a run is launched, and seen in the database.
 
-    When the daemon is killed, `up` says so, stops the rest and fails.
+    That a deadline is at risk, and then met, is told of it. When the daemon is killed, `up` says
+    so, stops the rest and fails.
     """
-    place = _place(tmp_path)
+    with http_catcher() as hook:
+        _postgresql(_promising(tmp_path, hook, 10), hook, postgres)
+
+
+def _postgresql(place: Workplace, hook: Catcher, postgres: str) -> None:
     home = place.data / "dagster"
     home.mkdir(parents=True)
     shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster.yaml")
@@ -126,13 +215,17 @@ def test_the_instance_may_be_in_postgresql(tmp_path: Path, postgres: str) -> Non
     os.environ["DAGSTER_POSTGRES_URL"] = url.replace("postgresql://", "postgresql+psycopg2://")
     with serving(place) as up, psycopg.connect(url) as database:
         database.autocommit = True
-        up.launch("tidy_instance")
+        risk = _told(up, hook, "AT RISK")
+        assert risk["title"].startswith("AT RISK Late 10 (Retail/Daily): due ")
+        up.launch("refresh_all")
         seen = "SELECT run_id FROM runs WHERE status = 'SUCCESS' AND pipeline_name = %s"
-        [run_id] = up.wait_for(lambda: database.execute(seen, ["tidy_instance"]).fetchone())
+        [run_id] = up.wait_for(lambda: database.execute(seen, ["refresh_all"]).fetchone())
         events = database.execute(
             "SELECT dagster_event_type FROM event_logs WHERE run_id = %s", [run_id]
         ).fetchall()
         assert {("PIPELINE_ENQUEUED",), ("PIPELINE_STARTING",), ("STEP_SUCCESS",)} <= {*events}
+        over = _told(up, hook, "RECOVERED Late 10 (Retail/Daily)")["message"]
+        assert (f"{_UI}/runs/{run_id}" in over, ", in time. " in over) == (True, True)
         [daemon] = [one for one in up.processes() if "dagster._daemon" in one.cmdline()]
         daemon.kill()
         assert up.process.wait(90) == 1

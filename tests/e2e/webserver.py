@@ -74,15 +74,23 @@ class Webserver:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
-    def wait_for_run(self, run_id: str = "", seconds: float = 180) -> dg.DagsterRun:
-        """Return a run, or the newest, when it has ended; looks for that twice a second."""
+    def wait_for_run(
+        self, run_id: str = "", seconds: float = 180, *, after: str = ""
+    ) -> dg.DagsterRun:
+        """Return a run, or the newest, when it has ended; looks for that twice a second.
+
+        Args:
+            run_id: The run; none for the newest.
+            seconds: How long it may take.
+            after: The run that is the newest until another has begun.
+        """
         look_again = threading.Event()
         deadline = time.monotonic() + seconds
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
             while time.monotonic() < deadline:
                 newest = instance.get_runs(limit=1)
                 run = instance.get_run_by_id(run_id) if run_id else next(iter(newest), None)
-                if run is not None and run.status in _ENDED:
+                if run is not None and run.status in _ENDED and run.run_id != after:
                     return run
                 look_again.wait(0.5)
         raise AssertionError(f"run {run_id or 'of any kind'} did not end within {seconds} seconds")
