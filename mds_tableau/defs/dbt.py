@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.ingest import IngestConfig, Ingester
 from mds_tableau.defs.names import check_names
-from mds_tableau.defs.project import Dbt
+from mds_tableau.defs.project import Dbt, remove_old_builds
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore
 from mds_tableau.warehouse import wait_until_free
@@ -128,6 +128,7 @@ class DbtRunner:
         self.results.record_skipped(wanted & behind, because=without, run=run)
         if not wanted - behind:
             return []
+        remove_old_builds(self.project)
         invocation = self.dbt.cli(
             ["build", *self._selection(unique_ids), *self._exclusion(without)],
             manifest=self.manifest.content,

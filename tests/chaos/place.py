@@ -181,7 +181,7 @@ class Place:
                 i,
                 state,
                 _NAMES[(i + state) % len(_NAMES)],
-                Decimal((i * 37 + state * 1009) % 5000 + 1) / 100,
+                Decimal((i * 37 + state * 1009) % 5000 + 1).scaleb(-2),
                 date(2026, 1, 1) + timedelta(days=i % 60),
             )
             for i in range(1, self.orders + 3 * state + 1)

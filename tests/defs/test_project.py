@@ -6,7 +6,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mds_tableau.defs.project import dbt_resource, find_project, prepare
+from mds_tableau.defs.project import (
+    KEPT_BUILDS,
+    dbt_resource,
+    find_project,
+    prepare,
+    remove_old_builds,
+)
 from mds_tableau.errors import ManifestError
 from mds_tableau.settings import load_settings
 from tests.pipeline import ROOT, Workplace
@@ -24,6 +30,22 @@ def test_manifest_is_made_once_and_again_after_a_change(shop: Workplace) -> None
     (shop.project / "models" / "reporting" / "more.sql").write_text("select cast(1 as int) as one")
     assert "model.shop.more" not in first.selected
     assert "model.shop.more" in prepare(project, "reporting").selected
+
+
+def test_folders_of_old_builds_go(shop: Workplace) -> None:
+    """The newest folders of dbt's builds stay, older ones go, and so does nothing else."""
+    project = find_project(shop.settings())
+    target = shop.project / "target"
+    builds = [target / f"{number:07x}" for number in range(8)]
+    for age, folder in enumerate(reversed(builds)):
+        folder.mkdir(parents=True)
+        (folder / "dbt.log").write_text("said")
+        os.utime(folder, (10_000 - age, 10_000 - age))
+    others = [target / "compiled", target / "run", target / "0000000.json"]
+    for other in others:
+        other.mkdir()
+    remove_old_builds(project)
+    assert sorted(target.iterdir()) == sorted([*builds[-KEPT_BUILDS:], *others])
 
 
 def test_setting_that_the_project_reads_makes_it_stale(shop: Workplace) -> None:
