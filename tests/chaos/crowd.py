@@ -14,7 +14,7 @@ from typing import IO, Final
 
 import dagster as dg
 
-from tests.chaos.invariants import Look
+from tests.chaos.invariants import Look, Server
 from tests.chaos.place import Place
 from tests.e2e.webserver import AT_ONCE, serving
 
@@ -102,7 +102,7 @@ def two_runs_and_analysts(place: Place, look: Look, state: int) -> None:
         said = one.text + other.text
     look.holds("who is waited for is named", waiting in said, said[-1500:])
     look.holds("the second run says that it waits", "waiting for its turn" in said, said[-1500:])
-    published_once(place, look, state, before.revisions)
+    published_once(place, look, state, before)
 
 
 def _is_told(runs: tuple[Running, ...], waiting: str, pid: int) -> bool:
@@ -124,16 +124,19 @@ def a_run_of_the_ui(place: Place, look: Look, state: int) -> None:
             look.holds("the run of the command line is green", one.code() == 0, one.text[-1500:])
         status = server.wait_for_run(launched, _PATIENCE).status
         look.holds("the run of the UI is green", status == dg.DagsterRunStatus.SUCCESS, str(status))
-    published_once(place, look, state, before.revisions)
+    published_once(place, look, state, before)
 
 
-def published_once(place: Place, look: Look, state: int, before: dict[str, int]) -> None:
+def published_once(place: Place, look: Look, state: int, before: Server) -> None:
     """New data arrived, whole, and each datasource got one revision of it."""
     look.files()
     look.locks()
     after = look.server()
     for name, found in look.states_of(after, [state]).items():
         look.holds("datasource is in the new state", found == state, name)
-        due = 0 if name == "price_list" else 1
-        grown = after.revisions[name] - before.get(name, 0)
-        look.holds("several runs publish once", grown == due, f"{name}: {grown}")
+        # that the one that never changes was published may not have been written down
+        due = {0, 1} if name == "price_list" else {1}
+        # what the server had accepted when a run was killed is done when it is back
+        allowed = due | {max(due) + 1} if before.pending else due
+        grown = after.revisions[name] - before.revisions.get(name, 0)
+        look.holds("several runs publish once", grown in allowed, f"{name}: {grown}")
