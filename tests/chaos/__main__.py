@@ -23,6 +23,7 @@ from typing import Final
 
 import dagster as dg
 
+from tests.chaos.crowd import a_run_of_the_ui, run, two_runs_and_analysts
 from tests.chaos.invariants import Look, Server, debris, looking
 from tests.chaos.kills import STAGES, below, last_stage, newest_run, power_cut
 from tests.chaos.place import APPENDED, RELATIONS, Place
@@ -273,6 +274,20 @@ def _table(chaos: Chaos, rounds: int, seconds: float) -> str:
     return "\n".join(lines)
 
 
+def _crowd(folder: Path) -> tuple[Counter[str], list[str]]:
+    """Have several want the same at once; return what was looked at, and what did not hold."""
+    place = Place.create(folder / "crowd")
+    with looking(place, folder / "look at the crowd") as look:
+        place.write(1)
+        with run(place) as first:
+            look.holds("undisturbed run is green", first.code() == 0, first.text[-1500:])
+        two_runs_and_analysts(place, look, 2)
+        a_run_of_the_ui(place, look, 3)
+    told = ", ".join(look.violations) or "all as it has to be"
+    print(f"two runs at once, analysts, a run of the UI beside another: {told}", flush=True)
+    return look.checked, look.violations
+
+
 def main() -> int:
     """Do it as the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -289,8 +304,11 @@ def main() -> int:
     print(f"seed {asked.seed}", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mds chaos ", ignore_cleanup_errors=True) as folder:
+        crowded, found = _crowd(Path(folder))
         place = Place.create(Path(folder) / "place", orders=asked.orders, appends=asked.append)
         with looking(place, Path(folder) / "look") as look:
+            look.checked.update(crowded)
+            look.violations += found
             chaos = Chaos(place, look, dice)
             chaos.begin()
             for number, share in enumerate(shares, start=1):
