@@ -23,7 +23,7 @@ from typing import Final
 
 import dagster as dg
 
-from tests.chaos.crowd import a_run_of_the_ui, run, two_runs_and_analysts
+from tests.chaos.crowd import a_run_of_the_ui, run, two_runs_and_an_analyst
 from tests.chaos.invariants import Look, Server, debris, looking
 from tests.chaos.kills import STAGES, below, last_stage, newest_run, power_cut
 from tests.chaos.place import APPENDED, RELATIONS, Place
@@ -281,8 +281,9 @@ def _crowd(folder: Path) -> tuple[Counter[str], list[str]]:
         place.write(1)
         with run(place) as first:
             look.holds("undisturbed run is green", first.code() == 0, first.text[-1500:])
-        two_runs_and_analysts(place, look, 2)
-        a_run_of_the_ui(place, look, 3)
+        two_runs_and_an_analyst(place, look, 2, "reads")
+        two_runs_and_an_analyst(place, look, 3, "writes")
+        a_run_of_the_ui(place, look, 4)
     told = ", ".join(look.violations) or "all as it has to be"
     print(f"two runs at once, analysts, a run of the UI beside another: {told}", flush=True)
     return look.checked, look.violations

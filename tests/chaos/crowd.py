@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,18 +84,18 @@ def run(place: Place) -> Iterator[Running]:
             running.process.wait(60)
 
 
-def two_runs_and_analysts(place: Place, look: Look, state: int) -> None:
-    """Start two runs of new data at once, while an analyst writes and then another reads.
+def two_runs_and_an_analyst(place: Place, look: Look, state: int, how: str) -> None:
+    """Start two runs of new data at once, while an analyst `reads` or `writes` the DuckDB file.
 
-    Both have to wait for the analysts, saying who it is, and end well; the data is published once.
+    Both have to wait for the analyst, saying who it is, and end well; the data is published once.
     """
     before = look.server()
     place.write(state)
     waiting = f"Waiting for {place.warehouse}"
-    with run(place) as one, run(place) as other:
-        for how in ("writes", "reads"):
-            with analyst(place.warehouse, how) as pid:
-                wait_for(partial(_is_told, (one, other), waiting, pid), f"waiting for {pid}")
+    with ExitStack() as runs:
+        with analyst(place.warehouse, how) as pid:
+            one, other = (runs.enter_context(run(place)) for _ in range(2))
+            wait_for(partial(_is_told, (one, other), waiting, pid), f"waiting for {pid}")
         for running in (one, other):
             code = running.code()
             look.holds("of two at once each is green", code == 0, running.text[-1500:])

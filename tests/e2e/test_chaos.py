@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.crowd import two_runs_and_analysts, wait_for
+from tests.chaos.crowd import analyst, run, two_runs_and_an_analyst, wait_for
 from tests.chaos.invariants import Look, Server, debris, looking
 from tests.chaos.kills import below, power_cut
 from tests.chaos.place import Place
@@ -52,7 +52,7 @@ def test_killed_runs_and_two_at_once(tmp_path: Path) -> None:
 
     Killed are runs in dbt, while Hyper converts, when the server has been told to publish, and when
     it has published what nobody has written down yet. In the end two runs begin at once while
-    analysts hold the DuckDB file: both wait, end well, and publish once.
+    an analyst has the DuckDB file open: both wait, end well, and publish once.
     """
     place = Place.create(tmp_path / "with space", orders=200)
     place.write(1)
@@ -70,8 +70,25 @@ def test_killed_runs_and_two_at_once(tmp_path: Path) -> None:
         # each as a whole, as it was or as it is to be
         for name, state in look.states_of(server, [1, 2]).items():
             assert (state is None) == (name not in server.rows), name
-        two_runs_and_analysts(place, look, 3)
+        two_runs_and_an_analyst(place, look, 3, "reads")
         assert look.violations == []
         left = debris(place)
     assert not any("tmp" in what for what in left), left
     assert look.checked["extract is whole"] > 3
+
+
+def test_the_warehouse_is_taken_while_dbt_starts(tmp_path: Path) -> None:
+    """Who opens the DuckDB file just before dbt does is waited for, too; nothing fails by it."""
+    place = Place.create(tmp_path, orders=10)
+    place.write(1)
+    place.warehouse.parent.mkdir()
+    builds = place.work.project / "target"
+    with run(place) as one:
+        wait_for(lambda: list(builds.glob("[0-9a-f]" * 7)), "the start of dbt")
+        with analyst(place.warehouse, "writes"):
+            wait_for(
+                lambda: "Could not set lock" in one.text or one.process.poll() is not None,
+                "dbt that finds the file taken",
+            )
+        assert one.code() == 0, one.text[-3000:]
+        assert "dbt found the warehouse held" in one.text
