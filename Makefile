@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export DO_NOT_TRACK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev up sandbox test check bench-overhead bench-verification bench-overlap bench-upload bench-publish clean
+.PHONY: help setup demo dev up sandbox test chaos check bench-overhead bench-verification bench-overlap bench-upload bench-publish clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ sandbox: $(STAMP) ## Serve the sandbox, with what was published, on port 8850 of
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+chaos: $(STAMP) ## Kill 50 runs at random moments, and look at what is left of each
+	$(BIN)/python -m tests.chaos --append
 
 check: $(STAMP) ## Check format, style, types, definitions and the dbt project
 	$(BIN)/ruff format --check

@@ -4,16 +4,20 @@ Locks, fsync and renames stand here because three stages need the same ones; wha
 where does not belong here.
 """
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from filelock import FileLock
+
+_ABANDONED_SECONDS: Final = 3600.0
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def sole_writer(target: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Replace the JSON file at `path`, atomically."""
+    """Replace the JSON file at `path`, atomically; what killed writers left of it long ago goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -40,6 +44,11 @@ def write_json(path: Path, content: object) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+    for half in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        # there is no lock that would tell whose it is, but nobody writes for that long
+        with suppress(OSError):
+            if half.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                half.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

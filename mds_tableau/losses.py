@@ -4,6 +4,7 @@ Rows that are gone, and rows that would be there twice, stop it. What was publis
 `published`; comparing an extract with its mart is done before, in `verify`.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, PublishMode, step_name
 from mds_tableau.files import read_json, write_json
 from mds_tableau.published import last_published_to
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,14 @@ def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -
             f"{begun.get('at')}, and how that ended is not known. Look at the datasource: if they "
             f"are not there, delete {note} and run it again; if they are, delete it too, and go on "
             "with new rows."
+        )
+    if begun is not None:
+        _log.warning(
+            "Rows of extract '%s' were being appended to %s %s, and how that ended is not known. "
+            "Other rows are appended now; look at the datasource whether those are there.",
+            made.extract,
+            begun.get("target"),
+            begun.get("at"),
         )
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     write_json(note, {"target": target, "rows": made.fingerprint, "at": at})

@@ -19,6 +19,11 @@ PATIENCE_SECONDS: Final = 120.0
 _LOCKED: Final = ("Could not set lock", "Conflicting lock", "being used by another process")
 
 
+def is_about_lock(message: str) -> bool:
+    """Whether a message of DuckDB says that another process holds a file."""
+    return any(words in message for words in _LOCKED)
+
+
 def wait_until_free(
     path: Path,
     *,
@@ -46,7 +51,7 @@ def wait_until_free(
                 str(path), config={"access_mode": "READ_ONLY" if read_only else "READ_WRITE"}
             ).close()
         except duckdb.Error as error:
-            if not any(words in str(error) for words in _LOCKED):
+            if not is_about_lock(str(error)):
                 return  # not about the lock: whoever opens it says what is wrong
             waited = time.monotonic() - started
             holder = str(error).strip().splitlines()[0]

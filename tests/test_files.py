@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,18 @@ def test_failing_to_write_json_keeps_the_old_file(tmp_path: Path) -> None:
         write_json(path, {"a": 2, "b": object()})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    """Half-written files of long ago go; those of now, and of other files, stay."""
+    path = tmp_path / "a.json"
+    old, new, other = (tmp_path / f".{name}.tmp" for name in ("a.json.7", "a.json.8", "b.json.7"))
+    for half in (old, new, other):
+        half.write_text("{")
+    for half in (old, other):
+        os.utime(half, (0, 0))
+    write_json(path, {})
+    assert sorted(tmp_path.iterdir()) == sorted([path, new, other])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"1", b"null", b'"a"', b"\xff\xfe"])

@@ -341,6 +341,25 @@ def test_rows_whose_append_ended_in_the_dark_are_not_appended_again(
     assert not list(folder.glob("*.appending"))
 
 
+def test_other_rows_are_appended_with_a_word_about_those_before(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rows that may be missing are told of, before their note is gone; told once."""
+    limits = limits_of(sales(mode="append"), max_row_fall=0.5)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        appending(folder, made(folder, 1), limits, target="here"),
+    ):
+        raise KeyboardInterrupt
+    for number in ("ef", "ba"):
+        rows = made(folder, 10, fingerprint=number * 32)
+        with appending(folder, rows, limits, target="here"):
+            pass
+    [told] = caplog.messages
+    assert "appended to here 20" in told
+    assert "how that ended is not known" in told
+
+
 @pytest.mark.parametrize(
     ("revision", "rows", "said"),
     [

@@ -19,14 +19,16 @@ from filelock import FileLock, Timeout
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.ingest import IngestConfig, Ingester
 from mds_tableau.defs.names import check_names
-from mds_tableau.defs.project import Dbt
+from mds_tableau.defs.project import Dbt, remove_old_builds
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore
-from mds_tableau.warehouse import wait_until_free
+from mds_tableau.warehouse import is_about_lock, wait_until_free
 
 RUN_RESULTS: Final = dg.AssetKey(["dbt", "run_results"])
 POOL: Final = "duckdb"
 _LAST: Final = {"dagster/priority": "-100"}  # a step that runs when nothing else can
+_STARTS: Final = 5
+"""How often dbt is started, when others open the warehouse while it starts."""
 _UNIQUE_ID: Final = "dagster_dbt/unique_id"
 
 
@@ -128,13 +130,42 @@ class DbtRunner:
         self.results.record_skipped(wanted & behind, because=without, run=run)
         if not wanted - behind:
             return []
+        remove_old_builds(self.project)
+        arguments = ["build", *self._selection(unique_ids), *self._exclusion(without)]
+        for start in range(1, _STARTS + 1):
+            artifact = yield from self._invoke(arguments, context, is_last=start == _STARTS)
+            if artifact is not None:
+                break
+            # dbt takes seconds to start, in which another program may have opened the file
+            dg.get_dagster_logger().warning("dbt found the warehouse held; it is started again.")
+            wait_until_free(self.warehouse, read_only=False, log=dg.get_dagster_logger().warning)
+        assert artifact is not None  # noqa: S101  # the last start gives it or raises
+        return [result for result in self.results.record(artifact, run=run) if result.failed]
+
+    def _invoke(
+        self,
+        arguments: Sequence[str],
+        context: dg.AssetExecutionContext | None,
+        *,
+        is_last: bool,
+    ) -> Generator[Any, None, dict[str, Any] | None]:
+        """Run dbt; return its results, or None when it could not open the warehouse.
+
+        Raises:
+            dagster.Failure: It stopped before it built anything, for that reason if it is the last
+                start, or else for another.
+        """
         invocation = self.dbt.cli(
-            ["build", *self._selection(unique_ids), *self._exclusion(without)],
+            arguments,
             manifest=self.manifest.content,
             dagster_dbt_translator=self.translator,
             raise_on_error=False,
         )
+        held_by = ""
         for event in invocation.stream_raw_events():
+            info = event.raw_event["info"]
+            if info.get("level") == "error" and is_about_lock(str(info.get("msg"))):
+                held_by = str(info["msg"])
             yield from event.to_default_asset_events(
                 manifest=self.manifest.content,
                 dagster_dbt_translator=self.translator,
@@ -143,15 +174,16 @@ class DbtRunner:
                 project=self.project,
             )
         try:
-            artifact = invocation.get_artifact("run_results.json")
+            return dict(invocation.get_artifact("run_results.json"))
         except (OSError, ValueError) as error:
+            if held_by and not is_last:
+                return None
             raise dg.Failure(
                 "dbt stopped before it built anything, with exit code "
                 f"{invocation.process.returncode}. Its last words are in the output above and in "
                 f"{invocation.target_path / 'dbt.log'}.",
                 allow_retries=False,
             ) from error
-        return [result for result in self.results.record(artifact, run=run) if result.failed]
 
     def unread_above(self, mart: Mart) -> list[NodeResult]:
         """Return the sources of a mart whose last ingest failed."""

@@ -5,6 +5,7 @@ Running dbt's models belongs to `dbt`; what the manifest says belongs to `mds_ta
 
 import json
 import os
+import re
 import shutil
 import sys
 from argparse import Namespace
@@ -15,7 +16,7 @@ from functools import cached_property
 from importlib.metadata import version as installed_version
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dagster_dbt import DbtCliResource, DbtProject
 from dagster_dbt.utils import select_unique_ids
@@ -23,11 +24,15 @@ from filelock import FileLock
 from packaging.version import Version
 
 from mds_tableau.errors import ManifestError
-from mds_tableau.files import read_json, write_json
+from mds_tableau.files import read_json, remove, write_json
 from mds_tableau.manifest import Manifest
 from mds_tableau.sessions import Session
 from mds_tableau.settings import Settings, child_environment, dbt_environment_digest
 
+KEPT_BUILDS: Final = 5
+"""How many builds are kept what dbt wrote about them."""
+
+_BUILD: Final = re.compile("[0-9a-f]{7}")
 _NOT_READ = {".duckdb", ".db", ".wal", ".tmp"}
 _NOT_SOURCES = {"target", "logs", "dbt_packages", ".git", "__pycache__"}
 
@@ -73,6 +78,18 @@ def dbt_resource(project: DbtProject) -> Dbt:
     found = shutil.which("mds-tableau-dbt", path=scripts) or shutil.which("dbt")
     # a validator of the resource takes paths and profile from the project
     return Dbt(project_dir=project, dbt_executable=found or "dbt")  # type: ignore[arg-type]
+
+
+def remove_old_builds(project: DbtProject) -> None:
+    """Remove the folders of all builds but the last few; nobody else may be building meanwhile.
+
+    dagster-dbt has dbt write each build into a folder of its own, a manifest and a log among
+    others, and leaves all of them.
+    """
+    target = project.project_dir / project.target_path
+    folders = [one for one in target.iterdir() if _BUILD.fullmatch(one.name) and one.is_dir()]
+    for old in sorted(folders, key=lambda one: one.stat().st_mtime)[:-KEPT_BUILDS]:
+        remove(old)
 
 
 @dataclass(frozen=True)

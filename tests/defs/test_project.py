@@ -1,14 +1,25 @@
 """The dbt project: found, parsed when it must be, and no sooner."""
 
 import os
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
+import psutil
 import pytest
 
-from mds_tableau.defs.project import dbt_resource, find_project, prepare
+from mds_tableau.defs.project import (
+    KEPT_BUILDS,
+    dbt_resource,
+    find_project,
+    prepare,
+    remove_old_builds,
+)
 from mds_tableau.errors import ManifestError
 from mds_tableau.settings import load_settings
+from tests.chaos.crowd import wait_for
 from tests.pipeline import ROOT, Workplace
 
 pytestmark = pytest.mark.dbt
@@ -24,6 +35,55 @@ def test_manifest_is_made_once_and_again_after_a_change(shop: Workplace) -> None
     (shop.project / "models" / "reporting" / "more.sql").write_text("select cast(1 as int) as one")
     assert "model.shop.more" not in first.selected
     assert "model.shop.more" in prepare(project, "reporting").selected
+
+
+def test_folders_of_old_builds_go(shop: Workplace) -> None:
+    """The newest folders of dbt's builds stay, older ones go, and so does nothing else."""
+    project = find_project(shop.settings())
+    target = shop.project / "target"
+    builds = [target / f"{number:07x}" for number in range(8)]
+    for age, folder in enumerate(reversed(builds)):
+        folder.mkdir(parents=True)
+        (folder / "dbt.log").write_text("said")
+        os.utime(folder, (10_000 - age, 10_000 - age))
+    others = [target / "compiled", target / "run", target / "0000000.json"]
+    for other in others:
+        other.mkdir()
+    remove_old_builds(project)
+    assert sorted(target.iterdir()) == sorted([*builds[-KEPT_BUILDS:], *others])
+
+
+_STARTS_DBT = """
+import subprocess, sys
+print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_dbt_ends_with_its_run(shop: Workplace) -> None:
+    """A build whose run was killed ends, so that the next run need not wait for the warehouse."""
+    dbt = dbt_resource(find_project(shop.settings())).dbt_executable
+    (shop.project / "models" / "reporting" / "slow.sql").write_text(
+        "select count(*) as n from range(1000000) a, range(1000000) b where a.range ^ b.range = 3"
+    )
+    assert Path(dbt).stem == "mds-tableau-dbt"
+    with subprocess.Popen(
+        [sys.executable, "-c", _STARTS_DBT, dbt, "build", "--project-dir", str(shop.project)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=shop.project,
+        env={**os.environ, "DBT_PROFILES_DIR": str(shop.project)},
+    ) as run:
+        assert run.stdout is not None
+        build = psutil.Process(int(run.stdout.readline()))
+        try:
+            wait_for((shop.project / "db" / "the shop.duckdb").exists, "the warehouse")
+            run.kill()
+            assert psutil.wait_procs([build], timeout=20)[1] == []
+        finally:
+            with suppress(psutil.Error):
+                build.kill()
 
 
 def test_setting_that_the_project_reads_makes_it_stale(shop: Workplace) -> None:

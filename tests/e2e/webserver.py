@@ -19,7 +19,7 @@ from urllib3.util import Retry
 
 from tests.pipeline import ROOT, Workplace
 
-_AT_ONCE = """
+AT_ONCE = """
 run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}
 """
 _LAUNCH = """
@@ -38,7 +38,7 @@ def make_home(folder: Path) -> Path:
     """Write the committed instance to `folder`, but such that runs need no daemon to start."""
     folder.mkdir(parents=True)
     committed = (ROOT / "data" / "dagster" / "dagster.yaml").read_text(encoding="utf-8")
-    (folder / "dagster.yaml").write_text(committed + _AT_ONCE, encoding="utf-8")
+    (folder / "dagster.yaml").write_text(committed + AT_ONCE, encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
 
