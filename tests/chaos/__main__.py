@@ -248,7 +248,7 @@ def _asks(said: str) -> bool:
 def _table(chaos: Chaos, rounds: int, seconds: float) -> str:
     lines = [
         "",
-        f"{rounds} runs killed, {chaos.greens} went through in between, green; "
+        f"{rounds - chaos.kills['ended by itself']} of {rounds} runs killed, {chaos.greens} went through in between, green; "
         f"{seconds / 60:.1f} minutes",
         "",
         "kills by the last stage in the event log",
@@ -292,7 +292,7 @@ def _crowd(folder: Path) -> tuple[Counter[str], list[str]]:
 def main() -> int:
     """Do it as the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--orders", type=int, default=2000, help="rows of the raw file")
     parser.add_argument("--every", type=int, default=3, help="kills before a run goes through")
