@@ -40,7 +40,7 @@ sandbox: $(STAMP) ## Serve the sandbox, with what was published, on port 8850 of
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-chaos: $(STAMP) ## Kill 50 runs at random moments, and look at what is left of each
+chaos: $(STAMP) ## Kill runs at random moments, and look at what is left of each
 	$(BIN)/python -m tests.chaos --append
 
 check: $(STAMP) ## Check format, style, types, definitions and the dbt project

@@ -248,8 +248,8 @@ def _asks(said: str) -> bool:
 def _table(chaos: Chaos, rounds: int, seconds: float) -> str:
     lines = [
         "",
-        f"{rounds - chaos.kills['ended by itself']} of {rounds} runs killed, {chaos.greens} went through in between, green; "
-        f"{seconds / 60:.1f} minutes",
+        f"{rounds - chaos.kills['ended by itself']} of {rounds} runs killed, {chaos.greens} went "
+        f"through in between, green; {seconds / 60:.1f} minutes",
         "",
         "kills by the last stage in the event log",
         *(f"  {stage:22}{chaos.kills[stage]:6}" for stage in STAGES),
