@@ -250,7 +250,9 @@ def _publish(
             session, 1, told=lambda _, sent, size: progress("Uploading", sent, size)
         ) as uploads,
     ):
-        if last and still_holds(session, last, datasource=order.name, project=order.project):
+        if last and still_holds(
+            session, last, datasource=order.name, project=order.project, about=order.about
+        ):
             return last, True
         done = publish(
             session,

@@ -75,6 +75,7 @@ def unchanged_publish(
         last is not None
         and last["mode"] != "append"
         and last["revision"] is not None
+        and last.get("revision_at")
         and made.row_hash is not None
         and last.get("row_hash") == _row_hash(made)
         and last["fingerprint"] == made.fingerprint
@@ -82,7 +83,9 @@ def unchanged_publish(
     )
     if last is None or not is_same:
         return None
-    return Published(**{name: last[name] for name in Published.__dataclass_fields__})
+    return Published(
+        **{name: last[name] for name in Published.__dataclass_fields__ if name in last}
+    )
 
 
 def confirm_published(folder: Path, extract: str) -> None:

@@ -66,6 +66,7 @@ def published(**changes: Any) -> Published:
         "bytes": 65536,
         "seconds": 1.25,
         "published_at": "2026-11-22T06:00:00+00:00",
+        "revision_at": "2026-11-22T05:59:59+00:00",
     }
     return Published(**{**values, **changes})
 
@@ -125,6 +126,7 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "columns": [["id", "BIG_INT"]],
         "sha256": "ab" * 32,
         "fingerprint": "cd" * 32,
+        "revision_at": "2026-11-22T05:59:59+00:00",
         "row_hash": None,
         "about": ["", [], ""],
         "confirmed_at": "2026-11-22T06:00:00+00:00",
@@ -444,6 +446,7 @@ def test_the_same_rows_and_words_are_the_same_publish(tmp_path: Path) -> None:
         ({}, replace(ABOUT, owner="grace"), "here", {}),
         ({}, ABOUT, "elsewhere", {}),
         ({}, ABOUT, "here", {"revision": None}),
+        ({}, ABOUT, "here", {"revision_at": ""}),
         ({}, ABOUT, "here", {"mode": "append"}),
     ],
 )

@@ -85,7 +85,10 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
             if not folders.is_forced(context):
                 last = unchanged_publish_of(extract, made, folders)
                 if last is not None and tableau.still_holds(
-                    last, datasource=extract.datasource, project=extract.project
+                    last,
+                    datasource=extract.datasource,
+                    project=extract.project,
+                    about=_about(extract),
                 ):
                     return _unchanged(context, last, made, extract, folders)
             limits = limits_of(

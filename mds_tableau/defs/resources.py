@@ -212,9 +212,13 @@ class TableauServer(_RunScoped):
             create_project=self.create_projects,
         )
 
-    def still_holds(self, published: Published, *, datasource: str, project: str) -> bool:
+    def still_holds(
+        self, published: Published, *, datasource: str, project: str, about: About
+    ) -> bool:
         """Return whether the server holds the last publish, as `tableau.still_holds` says."""
-        return still_holds(self.session, published, datasource=datasource, project=project)
+        return still_holds(
+            self.session, published, datasource=datasource, project=project, about=about
+        )
 
     def _destination(self) -> Destination:
         return Destination(

@@ -110,6 +110,17 @@ class Attempt:
         put_right(self._session, self._before, after, self._about)
         return after
 
+    def is_next(self, after: Held) -> bool:
+        """Return whether a state is the one right behind what was there before the publish.
+
+        A revision in between is somebody else's, and then nobody can tell whose the newest is.
+        """
+        if after.revision is None:
+            return False
+        if self._before is None:
+            return after.revision == 1
+        return self._before.revision is not None and after.revision == self._before.revision + 1
+
     def _once(self) -> Held:
         """Publish, or find that it has arrived; raise a `Transient` to be called again."""
         self._prepare()
@@ -258,9 +269,18 @@ class Attempt:
     def _tell_of_others(self) -> None:
         before, earlier = self._before, self._earlier
         is_ours = before is not None and earlier is not None and earlier.id == before.id
-        if not (is_ours and before and earlier) or self.choice.mode != "replace":
+        if not (is_ours and before and earlier) or before.revision == earlier.revision:
             return
-        if before.revision != earlier.revision:
+        if self.choice.mode == "append":
+            _log.warning(
+                "%s: revision %s was published last from here, and the server has %s. If somebody "
+                "else appends too, that is well; after a backup was restored, rows may be there "
+                "twice now: look at the datasource.",
+                self._doing,
+                earlier.revision,
+                before.revision,
+            )
+        elif self.choice.mode == "replace":
             _log.warning(
                 "%s: somebody has published revision %s since %s was published from here. Its "
                 "fields are kept and its data is replaced; if its columns are others, publish it "

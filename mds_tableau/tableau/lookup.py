@@ -24,11 +24,13 @@ class Held:
         item: The datasource as the server tells it.
         revision: Its newest revision; None where the site keeps no history or does not show it.
         publisher_id: LUID of who published that; None where it is not told.
+        revision_at: When that was, by the server's clock, ISO 8601; "" where it is not told.
     """
 
     item: TSC.DatasourceItem
     revision: int | None
     publisher_id: str | None = None
+    revision_at: str = ""
 
     @property
     def id(self) -> str:
@@ -104,7 +106,8 @@ def held(session: Session, datasource_id: str) -> Held | None:
         newest = newest_revision(client, item)
         if newest is None:
             return Held(item, None)
-        return Held(item, int(newest.revision_number or 0), newest.user_id)
+        at = newest.created_at.isoformat() if newest.created_at is not None else ""
+        return Held(item, int(newest.revision_number or 0), newest.user_id, at)
 
     return session.ask("Looking at the datasource", ask)
 

@@ -38,6 +38,8 @@ class Published:
         bytes: Bytes that were sent.
         seconds: Wall time of the publish.
         published_at: When the server had it, UTC, ISO 8601.
+        revision_at: When that revision was made, by the server's clock; "" where the server does
+            not tell, or where somebody else may have published in the same moment.
     """
 
     server: str
@@ -51,16 +53,22 @@ class Published:
     bytes: int
     seconds: float
     published_at: str
+    revision_at: str = ""
 
 
-def still_holds(session: Session, published: Published, *, datasource: str, project: str) -> bool:
+def still_holds(
+    session: Session, published: Published, *, datasource: str, project: str, about: About
+) -> bool:
     """Return whether a server holds what was published last, and nobody has published since.
+
+    A number alone does not tell a revision: a server that was restored from a backup counts again.
 
     Args:
         session: A signed-in session.
-        published: That publish; its revision is known.
+        published: That publish.
         datasource: Name that the datasource is to have.
         project: Path or LUID of the project that it is to be in.
+        about: What is said of it, which it still has to have.
 
     Raises:
         MdsTableauError: The server cannot be asked.
@@ -75,6 +83,10 @@ def still_holds(session: Session, published: Published, *, datasource: str, proj
         and now.is_at(datasource, target)
         and now.revision is not None
         and now.revision == published.revision
+        and bool(published.revision_at)
+        and now.revision_at == published.revision_at
+        and about.description in {"", now.item.description}
+        and set(about.tags) <= set(now.item.tags)
     )
 
 
@@ -152,4 +164,5 @@ def publish(
         bytes=path.stat().st_size,
         seconds=round(time.perf_counter() - started, 3),
         published_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        revision_at=after.revision_at if attempt.is_next(after) else "",
     )

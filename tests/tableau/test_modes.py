@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from mds_tableau.tableau import (
     Published,
     publish,
     sign_in,
+    still_holds,
     uploading,
 )
+from mds_tableau.tableau.jobs import wait_for_job
 
 ADA, BOB = Password("ada", "a-password"), Password("bob", "b-password")
 PATIENCE = Patience(
@@ -504,3 +507,67 @@ def test_newer_revisions_of_others_are_told(
     assert "somebody has published" not in caplog.text
     assert _publish(sandbox, extracts["five"], earlier=_earlier(first)).mode == "replace"
     assert "somebody has published revision 2 since 1 was published from here" in caplog.text
+
+
+def test_what_was_published_is_known_again_by_more_than_a_number(
+    start: Callable[..., Sandbox], extracts: dict[str, Path]
+) -> None:
+    """A restored server counts again, and what is said of a datasource may be edited there."""
+    sandbox = start(Choices())
+    about = About("Every sale.", ("daily",))
+    with sign_in(sandbox.url, "", ADA, patience=PATIENCE) as session:
+
+        def holds(published: Published, about: About = about) -> bool:
+            return still_holds(session, published, datasource="S", project="Default", about=about)
+
+        done = publish(session, extracts["ten"], datasource="S", project="Default", about=about)
+        assert holds(done)
+        assert not holds(replace(done, revision_at="2020-01-01T00:00:00+00:00"))
+        assert not holds(replace(done, revision_at=""))
+        assert not holds(done, replace(about, tags=("daily", "gold")))
+        assert holds(done, About())
+        item = session.client.datasources.get_by_id(done.id)
+        item.description = "edited by hand"
+        session.client.datasources.update(item)
+        assert not holds(done)
+        assert holds(done, replace(about, description=""))
+
+
+def test_a_revision_between_is_nobodys(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who publishes between our job and our look at it is not taken for us the next time."""
+    sandbox = start(Choices())
+    with sign_in(sandbox.url, "", ADA, patience=PATIENCE) as session:
+
+        def wait_and_be_late(*arguments: Any) -> bool:
+            is_done = wait_for_job(*arguments)
+            client = TSC.Server(sandbox.url, use_server_version=True)
+            with client.auth.sign_in(TSC.TableauAuth(ADA.username, ADA.password)):
+                [there] = [one for one in TSC.Pager(client.datasources) if one.name == "S"]
+                client.datasources.publish(
+                    TSC.DatasourceItem(there.project_id, name="S"),
+                    extracts["other"],
+                    TSC.Server.PublishMode.Overwrite,
+                )
+            return is_done
+
+        monkeypatch.setattr("mds_tableau.tableau.attempt.wait_for_job", wait_and_be_late)
+        done = publish(session, extracts["ten"], datasource="S", project="Default")
+        assert (done.revision, done.revision_at) == (2, "")
+        assert not still_holds(session, done, datasource="S", project="Default", about=About())
+
+
+def test_rows_are_appended_to_what_is_not_known_with_a_warning(
+    start: Callable[..., Sandbox], extracts: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a restore from a backup they may be there already, which nobody can tell."""
+    sandbox = start(Choices())
+    with sign_in(sandbox.url, "", ADA, patience=PATIENCE) as session:
+        send = partial(publish, session, extracts["five"], datasource="S", project="Default")
+        first = send()
+        assert first.revision is not None
+        send(mode="append", earlier=Earlier(first.id, first.revision, True))
+        assert "rows may be there twice" not in caplog.text
+        send(mode="append", earlier=Earlier(first.id, first.revision, True))
+        assert "revision 1 was published last from here, and the server has 2" in caplog.text
