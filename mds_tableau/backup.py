@@ -34,6 +34,9 @@ WAREHOUSE: Final = "warehouse.duckdb"
 _BUILT_AGAIN: Final = frozenset({"parquet", "hyper", "full", "raw", "sandbox", "dagster"})
 """Folders of the data folder that are inputs, or that the next run makes."""
 
+ASIDE: Final = "before-restore"
+"""What the folder begins with that a restore moves aside what was there."""
+
 _NOT_KEPT: Final = frozenset({".log", ".tmp", ".duckdb", ".wal", ".hyper_tmp"})
 
 
@@ -112,16 +115,19 @@ def _files(home: Path, data: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(kept, key=lambda path: (first.get(path.name, 2), path)):
         yield f"{HOME}/{path.relative_to(home).as_posix()}", path
     for top in sorted(data.iterdir()) if data.is_dir() else ():
-        if top.name in _BUILT_AGAIN or top.is_symlink() or top.absolute() == home:
+        is_left_out = top.name in _BUILT_AGAIN or top.name.startswith(ASIDE)
+        if is_left_out or top.is_symlink() or top.absolute() == home:
             continue
         for path in _walk(top) if top.is_dir() else [top]:
-            if _is_kept(path) and not _BUILT_AGAIN & {*path.relative_to(top).parent.parts}:
+            if _is_kept(path):
                 yield f"{DATA}/{path.relative_to(data).as_posix()}", path
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+        # what an earlier restore has moved aside is the past of another backup
+        is_aside = path.relative_to(folder).parts[0].startswith(ASIDE)
+        if path.is_file() and not path.is_symlink() and not is_aside:
             yield path
 
 

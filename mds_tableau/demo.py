@@ -117,17 +117,27 @@ def run_demo(settings: Settings, console: Console) -> int:
     console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
     home = settings.mds_data_dir / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    # into the sandbox, whatever server is configured: an empty variable also wins over .env
+    # into the sandbox, whatever server is configured
     sandboxed = {name.upper(): "" for name in Settings.model_fields if name.startswith("tableau_")}
-    environment = child_environment(MDS_RAW_DIR=str(raw), **sandboxed)
+    places = {
+        "MDS_DATA_DIR": str(settings.mds_data_dir),
+        "MDS_DBT_PROJECT": str(settings.mds_dbt_project),
+        "DBT_PROFILES_DIR": str(settings.profiles_dir),
+    }
+    environment = child_environment(MDS_RAW_DIR=str(raw), **places, **sandboxed)
     environment.setdefault("DAGSTER_HOME", str(home))
     log = settings.mds_data_dir / "demo.log"
     console.print(f"Running: {shlex.join(COMMAND)}", highlight=False)
     started = datetime.now(timezone.utc).replace(microsecond=0)
-    code = _run(environment, log, console)
+    # in a folder without .env, which Dagster lets win over the environment
+    code = _run(environment, log, console, folder=home)
     records = list(_records(settings, since=started))
     if records:
         console.print(_table(records), highlight=False)
+        new = sum(seconds[-1] is not None for _, _, seconds in records)
+        console.print(
+            f"{new} published, {len(records) - new} unchanged since the last time.", highlight=False
+        )
         console.print("\nIn the sandbox:", highlight=False)
     else:
         console.print("Nothing was published.", highlight=False)
@@ -144,9 +154,10 @@ def run_demo(settings: Settings, console: Console) -> int:
     return 0
 
 
-def _run(environment: dict[str, str], log: Path, console: Console) -> int:
+def _run(environment: dict[str, str], log: Path, console: Console, *, folder: Path) -> int:
     process = subprocess.Popen(
         [sys.executable, "-m", *COMMAND],
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -110,6 +110,7 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
 
 def _dbt_project(settings: Settings) -> Iterator[Finding]:
     from mds_tableau.defs.project import find_project, prepare
+    from mds_tableau.pipeline import build_definitions
 
     folder = settings.mds_dbt_project
     is_default = "mds_dbt_project" not in settings.model_fields_set
@@ -124,7 +125,9 @@ def _dbt_project(settings: Settings) -> Iterator[Finding]:
     prepared = prepare(find_project(settings), settings.mds_marts)
     marts = prepared.selected & prepared.manifest.marts.keys()
     found = f"{folder} parses; {settings.mds_marts!r} selects {counted(len(marts), 'mart')}"
-    if marts:
-        yield Finding("dbt project", "ok", f"{found}, in {prepared.warehouse}")
-    else:
+    if not marts:
         yield Finding("dbt project", "fail", found, "Set MDS_MARTS to a selection of models.")
+        return
+    # what is said of marts, sources and schedules is looked at when all of it is put together
+    build_definitions(settings)
+    yield Finding("dbt project", "ok", f"{found}, in {prepared.warehouse}")

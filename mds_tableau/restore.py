@@ -13,14 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from mds_tableau.backup import CONTENTS, DATA, FORMAT, HOME
+from mds_tableau.backup import ASIDE, CONTENTS, DATA, FORMAT, HOME
 from mds_tableau.dagster_home import sole_service
 from mds_tableau.errors import BackupError
 from mds_tableau.files import sha256
-
-_ASIDE: Final = "before-restore"
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def restore_backup(source: Path, *, home: Path, data: Path, force: bool = False)
             raise BackupError(
                 f"{listed} {'is' if len(there) == 1 else 'are'} there already. Restore into a "
                 "folder without them (MDS_DATA_DIR, DAGSTER_HOME), or add --force, which moves "
-                f"what is there into a folder {_ASIDE}-... beside it."
+                f"what is there into a folder {ASIDE}-... beside it."
             )
         aside = _move_all(moves)
     return Restored(
@@ -124,7 +122,7 @@ def _moves(unpacked: Path, target: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> tuple[Path, ...]:
-    stamp = f"{_ASIDE}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
+    stamp = f"{ASIDE}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
     done: list[tuple[Path, Path]] = []
     aside = []
     try:

@@ -162,6 +162,15 @@ def test_what_is_there_is_left_alone_or_moved_aside(data: Path, tmp_path: Path) 
     assert (data / "published" / "sales.json").read_text() == '{"rows": 3}'
     [aside] = data.glob("before-restore-*")
     assert (aside / "published" / "sales.json").read_text() == '{"rows": 4}'
+    # which is the past of another backup; a version of an extract `raw` is no raw file
+    (data / "versions" / "raw" / "20261125T063000Z").mkdir(parents=True)
+    (data / "versions" / "raw" / "20261125T063000Z" / "raw.hyper").write_text("x")
+    again = tmp_path / "again.tar.gz"
+    assert _run("backup", str(again)).exit_code == 0
+    with tarfile.open(again) as opened:
+        names = opened.getnames()
+    assert "data/versions/raw/20261125T063000Z/raw.hyper" in names
+    assert not [name for name in names if "before-restore" in name]
 
 
 def test_an_instance_that_is_served_is_not_restored(data: Path, tmp_path: Path) -> None:
