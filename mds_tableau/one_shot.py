@@ -23,7 +23,7 @@ from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
 from mds_tableau.destination import Destination
-from mds_tableau.errors import ExportError
+from mds_tableau.errors import NoRoom
 from mds_tableau.export import MartExport, export_mart, plan_mart
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
@@ -159,7 +159,7 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
 
     Raises:
         InputError: The input cannot be read as it is.
-        ExportError: The folder cannot be written to, or its disk is full.
+        NoRoom: The folder cannot be written to, or its disk is full.
     """
     with (
         _writing(folder),
@@ -191,7 +191,7 @@ def _writing(folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
             raise
         said = str(error).strip().splitlines()[0].rstrip(".")
-        raise ExportError(
+        raise NoRoom(
             f"Cannot write temporary files in {folder}: {said}. Nothing was published. Make room "
             "there, or let this user write to it; or set MDS_DATA_DIR to another folder."
         ) from error

@@ -352,7 +352,7 @@ def test_a_full_disk_is_told(
             pass
     monkeypatch.setenv("MDS_DATA_DIR", str(small_disk))
     result = run("-i", "sales.csv", "-n", "Full", "--json", *words)
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.output
     assert not isinstance(result.exception, (OSError, duckdb.Error))
     said = json.loads(result.stdout)
     assert str(small_disk) in said["message"]
