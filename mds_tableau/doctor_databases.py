@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mds_tableau.columns import counted
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.errors import ManifestError, MdsTableauError
-from mds_tableau.inputs.database_url import is_url, place, scrubbed, shown
+from mds_tableau.inputs.database_url import FromVariable, scrubbed, shown
 from mds_tableau.settings import Settings, variable
 
 
@@ -40,11 +40,10 @@ def _connection(name: str, url: str) -> Finding:
     if not url:
         advice = "Set it, or write it into .env, to the URL of the database."
         return Finding("databases", "fail", f"{name} is not set", advice)
+    database = FromVariable(url, name)
     try:
-        found = counted(len(tables_of(url)), "table")
-        return Finding("databases", "ok", f"{name}: {place(url)} answers and has {found}")
+        found = counted(len(tables_of(database)), "table")
+        return Finding("databases", "ok", f"{name}: it answers and has {found}")
     except MdsTableauError as error:
-        text = str(error)
-        if is_url(url):
-            text = text.replace(shown(url), "it").replace(url, "it")
-        return Finding("databases", "fail", f"{name}: {scrubbed(text, url)}")
+        text = scrubbed(str(error), database).replace(shown(database), "it")
+        return Finding("databases", "fail", f"{name}: {text.removeprefix(f'{name} ')}")

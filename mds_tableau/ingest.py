@@ -19,7 +19,7 @@ from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.errors import InputError, MdsTableauError
 from mds_tableau.figures import ENGINE
 from mds_tableau.inputs import Progress, silent
-from mds_tableau.inputs.database_url import is_url, place, scrubbed, shown
+from mds_tableau.inputs.database_url import FromVariable, location, scrubbed
 from mds_tableau.inputs.databases import DatabaseInput, load_database
 from mds_tableau.inputs.increasing import CannotContinueError, Increasing, Watermark
 from mds_tableau.warehouse_tables import Column, Tables
@@ -89,6 +89,7 @@ def ingest(
             f"{source.connection} is not set. Set it, or write it into .env, to the URL of the "
             "database, such as postgresql://user@host/database."
         )
+    url = FromVariable(url, source.connection)
     try:
         with duckdb.connect(str(warehouse), config={"memory_limit": _MEMORY}) as connection:
             return _Ingest(connection, source, url, progress).run(again=again)
@@ -104,13 +105,9 @@ def ingest(
 
 def _told(error: MdsTableauError, source: DatabaseSource, url: str) -> MdsTableauError:
     """Return an error with the name of the variable in the place of the URL."""
-    text = str(error)
-    # a path is no secret, and part of the name by which it is called
-    for secret in sorted({url, shown(url)}, key=len, reverse=True) if is_url(url) else ():
-        text = text.replace(secret, f"the database of {source.connection}")
     return type(error)(
         f"Cannot read the dbt source '{source.name}' ({source.file}, {source.connection}): "
-        f"{scrubbed(text, url)}"
+        f"{scrubbed(str(error), url)}"
     )
 
 
@@ -333,7 +330,7 @@ class _Ingest:
         """Return what the rows are of, told by nothing that is secret."""
         source = self._source
         types = sorted(source.types.items())
-        return _digest(place(self._url), source.table, source.query, repr(types))
+        return _digest(location(self._url), source.table, source.query, repr(types))
 
     def _comment(self, content: int) -> str:
         return f"{_COMMENT}{self._identity()}, {ENGINE}, content {content}"

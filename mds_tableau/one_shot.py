@@ -4,6 +4,7 @@ The stages are those of the pipeline; what is remembered from one time to the ne
 folder of its own. Reading inputs belongs to `inputs`, options and output to `publish_command`.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -22,6 +23,7 @@ from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
 from mds_tableau.destination import Destination
+from mds_tableau.errors import NoRoom
 from mds_tableau.export import MartExport, export_mart, plan_mart
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
@@ -48,6 +50,18 @@ from mds_tableau.wording import COMMAND
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_ -]+")
 _LONGEST: Final = 60
 """Characters of a name that its file begins with."""
+
+_NOT_WRITABLE: Final = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    }
+)
 
 Load = Callable[[duckdb.DuckDBPyConnection, Progress], Loaded]
 """Brings the input into a connection."""
@@ -145,9 +159,10 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
 
     Raises:
         InputError: The input cannot be read as it is.
+        NoRoom: The folder cannot be written to, or its disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with (
+        _writing(folder),
         tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
         duckdb.connect(Path(scratch) / "input.duckdb") as connection,
     ):
@@ -163,6 +178,23 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
             order.name, loaded.relation, loaded.origin, order.options, wording=COMMAND
         )
         yield Ready(connection, mart, loaded, Path(scratch))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make a folder, and say what to do where nothing more can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, duckdb.IOException) as error:
+        # what does not concern the disk, such as a connection, is for others to tell
+        if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
+            raise
+        said = str(error).strip().splitlines()[0].rstrip(".")
+        raise NoRoom(
+            f"Cannot write temporary files in {folder}: {said}. Nothing was published. Make room "
+            "there, or let this user write to it; or set MDS_DATA_DIR to another folder."
+        ) from error
 
 
 def plan(order: Order, folder: Path, progress: Progress) -> tuple[TypesPlan, Loaded]:

@@ -23,8 +23,10 @@ from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
 from mds_tableau.errors import MdsTableauError, SettingsError, UsageError
 from mds_tableau.exits import FAILED, Ended, exit_code
+from mds_tableau.inputs import Loaded
 from mds_tableau.inputs.shape import Shape
 from mds_tableau.one_shot import Done, Order, carry_out, plan
+from mds_tableau.plan import TypesPlan
 from mds_tableau.plan_view import show_columns
 from mds_tableau.publish_inputs import load_of
 from mds_tableau.publish_options import Publish, with_options
@@ -50,6 +52,8 @@ def publish(**given: Any) -> None:
       mds-tableau publish -i env:SALES_DATABASE -n Orders --table sales.orders
       mds-tableau publish -i warehouse.duckdb -n Marts --tables fct_sales dim_store
     """  # noqa: D301  # click takes the escaped character itself
+    if not given["name"].strip():
+        raise click.UsageError("--name is empty. Give the name of the datasource.")
     if given["no_publish"] and given["output"] is None and not given["dry_run"]:
         raise click.UsageError("--no-publish needs --output: there would be nothing left.")
     if given["tables"] and given["output"]:
@@ -186,6 +190,9 @@ def _carry_out(order: Order, settings: Settings, given: Mapping[str, Any]) -> No
             done = carry_out(order, Destination.of(settings), folder, settings.target, progress)
     if done is None:
         _tell(loaded.notes, (), is_silent=is_silent)
+        if given["as_json"]:
+            click.echo(json.dumps(_planned_as_json(planned, loaded, order)))
+            return
         click.echo(
             f"{order.name}: of {loaded.origin}, to project '{order.project}' on {settings.target}"
         )
@@ -258,6 +265,24 @@ def _as_json(done: Done, order: Order) -> dict[str, Any]:
         "unchanged": done.is_unchanged,
         "notes": list(done.notes),
         "warnings": list(done.warnings),
+    }
+
+
+def _planned_as_json(planned: TypesPlan, loaded: Loaded, order: Order) -> dict[str, Any]:
+    return {
+        "name": order.name,
+        "project": order.project,
+        "origin": loaded.origin,
+        "columns": [
+            {
+                "name": column.name,
+                "source_type": column.duckdb_type,
+                "hyper_type": str(column.hyper_type),
+                "note": column.note,
+            }
+            for column in planned.columns
+        ],
+        "notes": list(loaded.notes),
     }
 
 

@@ -14,7 +14,7 @@ import click
 from mds_tableau.columns import counted
 from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.inputs.database_url import is_url, shown
+from mds_tableau.inputs.database_url import FromVariable, holds_secret, is_url
 from mds_tableau.inputs.databases import (
     DatabaseInput,
     is_database_file,
@@ -54,8 +54,8 @@ def _url(place: str) -> str:
         url = variable(place.removeprefix("env:"))
         if not url:
             raise UsageError(f"--input {place}: there is no such environment variable.")
-        return url
-    if shown(place) != place:
+        return FromVariable(url, place.removeprefix("env:"))
+    if holds_secret(place):
         raise UsageError(
             "--input holds a password, which others can see on the command line. Put the URL "
             "into an environment variable and name that: --input env:NAME. For PostgreSQL, "

@@ -29,6 +29,7 @@ def settings_problems(settings: "Settings") -> list[str]:
         *sign_in_problems(settings),
         *route_problems(settings),
         *memory_problems(settings),
+        *folder_problems(settings),
         *_misc(settings),
         *alert_problems(settings),
     ]
@@ -173,6 +174,13 @@ def _is_usable(certificate: Path, key: Path | None) -> bool:
     except (ssl.SSLError, OSError):
         return False
     return True
+
+
+def folder_problems(settings: "Settings") -> Iterator[str]:
+    """Return what is wrong with the folder of everything derived."""
+    folder = settings.mds_data_dir
+    if any(path.exists() and not path.is_dir() for path in (folder, *folder.parents)):
+        yield f"MDS_DATA_DIR is {folder}, which is a file or within one. Give the path of a folder."
 
 
 def memory_problems(settings: "Settings") -> list[str]:

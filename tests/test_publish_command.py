@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,62 @@ def test_standard_input_is_read(here: Path) -> None:
     result = run("-i", "-", "--format", "csv", "-n", "S", "--quiet", input=SALES)
     assert (result.exit_code, result.stdout) == (0, ""), result.output
     assert len(held(here)["S"].rows) == 3
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_a_full_disk_is_told(
+    here: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Where nothing can be written the folder is named, and what to do; --json has it too."""
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while ballast.write(bytes(4096)):
+            pass
+    monkeypatch.setenv("MDS_DATA_DIR", str(small_disk))
+    result = run("-i", "sales.csv", "-n", "Full", "--json", *words)
+    assert result.exit_code == 1, result.output
+    assert not isinstance(result.exception, (OSError, duckdb.Error))
+    said = json.loads(result.stdout)
+    assert str(small_disk) in said["message"]
+    assert "MDS_DATA_DIR" in said["message"]
+
+
+def test_a_data_folder_that_is_a_file_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting is named before anything is begun."""
+    monkeypatch.setenv("MDS_DATA_DIR", str(here / "sales.csv"))
+    result = run("-i", "sales.csv", "-n", "S", "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["error"] == "SettingsError"
+    assert "MDS_DATA_DIR is" in said["message"]
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_wrong_usage(here: Path, name: str) -> None:
+    """It is said before anything is read."""
+    result = run("-i", "sales.csv", "-n", name)
+    assert (result.exit_code, "--name is empty" in result.output) == (2, True)
+
+
+def test_a_dry_run_can_be_read_by_programs(here: Path) -> None:
+    """What would become of each column is one JSON object, and nothing else is printed."""
+    said = json.loads(run("-i", "sales.csv", "-n", "S", "-p", "P", "--dry-run", "--json").stdout)
+    assert (said["name"], said["project"], said["origin"]) == ("S", "P", "sales.csv")
+    types = {each["name"]: (each["source_type"], each["hyper_type"]) for each in said["columns"]}
+    assert types["zip"] == ("VARCHAR", "TEXT")
+    assert types["day"] == ("DATE", "DATE")
+    assert all("note" in each for each in said["columns"])
+
+
+@pytest.mark.parametrize(
+    "content", ["postgresql:/ann:hunter2@127.0.0.1/shop", "host=127.0.0.1 password=hunter2"]
+)
+def test_a_malformed_variable_is_not_shown(
+    here: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """It is called by its name."""
+    monkeypatch.setenv("SHOP", content)
+    for words in (("--table", "t"), ("--query", "SELECT 1"), ()):
+        result = run("-i", "env:SHOP", "-n", "S", *words)
+        assert result.exit_code == 2
+        assert "SHOP is neither a database's URL" in result.output
+        assert "hunter2" not in result.output

@@ -15,7 +15,7 @@ import dagster as dg
 from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.defs.affected import asking, goes_on, listed
 from mds_tableau.errors import DatabaseUnreachable, MdsTableauError
-from mds_tableau.inputs.database_url import place, scrubbed
+from mds_tableau.inputs.database_url import FromVariable, location, scrubbed
 from mds_tableau.inputs.databases import watermark
 from mds_tableau.settings import variable
 from mds_tableau.watching import Look, Memory, judge, remembering
@@ -110,7 +110,7 @@ def _of_one(sources: Sequence[DatabaseSource]) -> dict[str, Look]:
 
 def _look(source: DatabaseSource) -> tuple[Look, Look | None]:
     """Return a look at a source, and the look at all others of a database that does not answer."""
-    url = variable(source.connection)
+    url = FromVariable(variable(source.connection), source.connection)
     if not url:
         missing = Look(problem=f"{source.connection} is not set. Set it to the database's URL.")
         return missing, missing
@@ -121,5 +121,5 @@ def _look(source: DatabaseSource) -> tuple[Look, Look | None]:
         return problem, problem if isinstance(error, DatabaseUnreachable) else None
     except Exception as error:  # noqa: BLE001  # what is wrong with one must not stop others
         return Look(problem=scrubbed(f"{type(error).__name__}: {error}", url)), None
-    said = (place(url), source.table, source.increasing, str(found.rows), str(found.high))
+    said = (location(url), source.table, source.increasing, str(found.rows), str(found.high))
     return Look(hashlib.sha256("\0".join(said).encode()).hexdigest()[:32]), None

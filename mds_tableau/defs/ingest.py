@@ -19,7 +19,7 @@ from mds_tableau.columns import counted
 from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.errors import MdsTableauError
 from mds_tableau.ingest import Ingested, ingest
-from mds_tableau.inputs.database_url import scrubbed
+from mds_tableau.inputs.database_url import FromVariable, scrubbed
 from mds_tableau.manifest import Manifest
 from mds_tableau.results import STARTED, NodeResult, ResultStore
 from mds_tableau.settings import variable
@@ -160,7 +160,7 @@ class Ingester:
 
         url = ""
         try:
-            url = variable(source.connection)
+            url = FromVariable(variable(source.connection), source.connection)
             done = ingest(self.warehouse, source, url, again=again, progress=progress)
         except MdsTableauError as error:
             return str(error)

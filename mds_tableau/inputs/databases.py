@@ -3,7 +3,8 @@
 How each kind is read belongs to its own module; what is done with the rows to whoever asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -11,7 +12,7 @@ from typing import Final, Protocol
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import UsageError
+from mds_tableau.errors import MdsTableauError, UsageError
 from mds_tableau.inputs import (
     Loaded,
     Progress,
@@ -21,7 +22,14 @@ from mds_tableau.inputs import (
     silent,
     sqlite,
 )
-from mds_tableau.inputs.database_url import file_of, is_url, scheme, shown
+from mds_tableau.inputs.database_url import (
+    file_of,
+    is_url,
+    require_form,
+    scheme,
+    scrubbed,
+    shown,
+)
 from mds_tableau.inputs.increasing import Increasing, Watermark
 from mds_tableau.inputs.tables import TableName
 
@@ -108,17 +116,17 @@ def load_database(
     if bool(given.table) == bool(given.query):
         raise UsageError(f"Give either a table or a query to read of {shown(given.url)}.")
     quoted = quote_identifier(table)
-    reader = _reader(given.url)
-    origin, notes = reader.load(
-        connection,
-        given.url,
-        name=given.table,
-        query=given.query,
-        types=given.types,
-        table=quoted,
-        progress=progress,
-        increasing=given.increasing,
-    )
+    with _reading(given.url) as reader:
+        origin, notes = reader.load(
+            connection,
+            given.url,
+            name=given.table,
+            query=given.query,
+            types=given.types,
+            table=quoted,
+            progress=progress,
+            increasing=given.increasing,
+        )
     return Loaded(quoted, origin, notes)
 
 
@@ -136,7 +144,8 @@ def watermark(url: str, table: str, column: str = "") -> Watermark:
         DatabaseUnreachable: The database does not answer.
         DatabaseLocked: Another process holds the DuckDB file.
     """
-    return _reader(url).watermark(url, name=table, column=column)
+    with _reading(url) as reader:
+        return reader.watermark(url, name=table, column=column)
 
 
 def tables_of(url: str) -> list[str]:
@@ -147,7 +156,19 @@ def tables_of(url: str) -> list[str]:
         DatabaseUnreachable: The database does not answer.
         DatabaseLocked: Another process holds the DuckDB file.
     """
-    return sorted(map(str, _reader(url).tables(url)))
+    with _reading(url) as reader:
+        return sorted(map(str, reader.tables(url)))
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[_Reader]:
+    """Give the reader of a database; no error of it shows anything secret."""
+    require_form(url)
+    try:
+        yield _reader(url)
+    except MdsTableauError as error:
+        error.args = (scrubbed(str(error), url),)
+        raise
 
 
 def _reader(url: str) -> _Reader:

@@ -11,7 +11,7 @@ from mds_tableau.columns import quote_identifier, quote_path
 from mds_tableau.errors import InputError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types, cast
-from mds_tableau.inputs.database_url import file_of
+from mds_tableau.inputs.database_url import file_of, place
 from mds_tableau.inputs.increasing import (
     Increasing,
     Watermark,
@@ -61,12 +61,12 @@ def load(
         DatabaseLocked: Another process holds the file.
     """
     path = file_of(url)
-    origin = f"query over {path.name}"
+    origin = f"query over {place(url)}"
     home = _here(connection)
     with _attached(connection, path) as cursor:
         if name:
-            found = find_table(name, _tables(cursor), place=path.name)
-            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {path.name}"  # noqa: S608
+            found = find_table(name, _tables(cursor), place=place(url))
+            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {place(url)}"  # noqa: S608
         query = checked_query(query)
         described = cursor.execute(f"DESCRIBE (\n{query}\n)").fetchall()
         names = [row[0] for row in described]
@@ -110,7 +110,7 @@ def watermark(url: str, *, name: str, column: str) -> Watermark:
     """
     path = file_of(url)
     with duckdb.connect() as connection, _attached(connection, path) as cursor:
-        found = find_table(name, _tables(cursor), place=path.name)
+        found = find_table(name, _tables(cursor), place=place(url))
         asked = f"SELECT {one_aggregate(column)} FROM {found.quoted}"  # noqa: S608
         return as_cheap_watermark(cursor.execute(asked).fetchall()[0][0], column)
 

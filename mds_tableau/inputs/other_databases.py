@@ -160,7 +160,7 @@ def _session(url: str) -> Iterator[Any]:
             f"Reading {shown(url)} needs packages that are not installed ({error.name}). {_INSTALL}"
         ) from None
     try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
+        engine = sa.create_engine(str(url), poolclass=sa.NullPool, hide_parameters=True)
     except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
         raise UsageError(
             f"Cannot read {shown(url)}: {scrubbed(str(error), url)} {_INSTALL}"
@@ -181,7 +181,8 @@ def _session(url: str) -> Iterator[Any]:
 
 
 def _failed(error: Any, url: str, *, connected: bool) -> MdsTableauError:
-    words = scrubbed(" ".join(str(getattr(error, "orig", None) or error).split()), url)
+    said = scrubbed(str(getattr(error, "orig", None) or error), url)
+    words = scrubbed(" ".join(said.split()), url)
     if getattr(error, "connection_invalidated", False):
         return DatabaseUnreachable(
             f"The connection to {place(url)} was lost: {words}. Nothing of what had been read was "

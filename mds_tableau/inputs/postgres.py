@@ -220,7 +220,9 @@ def _lost(connection: Any) -> bool:
 
 def _words(error: Exception, url: str) -> str:
     """Return what the driver says, without the statement and its own names for errors."""
-    text = re.split(r"\n+LINE \d|\n+Query was:|\. SQLSTATE:|\s+SQLSTATE:", str(error))[0]
+    text = re.split(
+        r"\n+LINE \d|\n+Query was:|\. SQLSTATE:|\s+SQLSTATE:", scrubbed(str(error), url)
+    )[0]
     text = re.sub(r"^([A-Z_]+: )?(\[libpq\] )?", "", text)
     text = re.sub(r"^ERROR:\s*|(?<=: )ERROR:\s*", "", text)
     text = re.sub(r"^Execution error \[\w+\]: ", "", text)

@@ -20,7 +20,7 @@ from mds_tableau.columns import quote_identifier, quote_text
 from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.casts import asked_types
-from mds_tableau.inputs.database_url import file_of
+from mds_tableau.inputs.database_url import file_of, place
 from mds_tableau.inputs.increasing import (
     Increasing,
     Watermark,
@@ -86,11 +86,11 @@ def load(
     path = file_of(url)
     with _session(path) as cursor:
         if name:
-            found = find_table(name, _tables(cursor), place=path.name)
-            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {path.name}"  # noqa: S608
+            found = find_table(name, _tables(cursor), place=place(url))
+            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {place(url)}"  # noqa: S608
             total = _count(cursor, found)
         else:
-            query, origin, total = checked_query(query), f"query over {path.name}", None
+            query, origin, total = checked_query(query), f"query over {place(url)}", None
         described = _described(cursor, query, found.name if name else "")
         check_names([_plain(c, described) for c in described], origin=origin)
         asked = asked_types(connection, types, list(described), origin=origin)
@@ -135,7 +135,7 @@ def watermark(url: str, *, name: str, column: str) -> Watermark:
     """
     path = file_of(url)
     with _session(path) as cursor:
-        found = find_table(name, _tables(cursor), place=path.name)
+        found = find_table(name, _tables(cursor), place=place(url))
         cursor.execute(f"SELECT {one_aggregate(column)} FROM {found.quoted}")  # noqa: S608
         return as_cheap_watermark(cursor.fetchall()[0][0], column)
 

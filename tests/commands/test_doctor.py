@@ -178,7 +178,7 @@ def test_each_connection_of_the_sources_is_a_line(run: Run, tmp_path: Path) -> N
     crm, shop = of(result, "databases")
     assert (crm["status"], crm["found"]) == (
         "ok",
-        "CRM_DATABASE_URL: people.sqlite answers and has 1 table",
+        "CRM_DATABASE_URL: it answers and has 1 table",
     )
     assert shop["status"] == "fail"
     assert "SHOP_DATABASE_URL: Cannot reach it: " in shop["found"]
