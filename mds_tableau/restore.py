@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mds_tableau.backup import CONTENTS, DATA, FORMAT, HOME
@@ -92,11 +92,14 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
             # refuses what would end up elsewhere, links out of the folder, and devices
             archive.extractall(folder, filter="data")
         contents = json.loads((folder / CONTENTS).read_bytes())
+        if not isinstance(contents, dict):
+            raise ValueError(f"{CONTENTS} is no JSON object")
         if contents["format"] != FORMAT:
             raise BackupError(
                 f"{source} is of format {contents['format']}, and this version reads {FORMAT}. "
                 f"It was made by mds_tableau {contents['mds_tableau']}: restore it with that."
             )
+        _refuse_odd(contents)
         _compare(folder, contents["files"])
     except FileNotFoundError as error:
         what = "is not there" if not source.exists() else f"lacks {error.filename}"
@@ -109,12 +112,35 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     return dict(contents)
 
 
+def _refuse_odd(contents: dict[str, Any]) -> None:
+    """Return when a list of contents is as `make_backup` writes it.
+
+    Raises:
+        ValueError: It is not.
+    """
+    for name in ("made_at", "dagster"):
+        if not isinstance(contents[name], str):
+            raise ValueError(f"'{name}' in {CONTENTS} is no text")
+    files = contents["files"]
+    if not isinstance(files, dict):
+        raise ValueError(f"'files' in {CONTENTS} is no list of names with their SHA-256")
+    for name in files:
+        parts = PurePosixPath(name).parts
+        if len(parts) < 2 or parts[0] not in {HOME, DATA} or ".." in parts:
+            raise ValueError(f"{name} is neither below {HOME}/ nor below {DATA}/")
+        # such as `.env`, which says where everything is and goes
+        if parts[1].startswith(".") or parts[-1].startswith("."):
+            raise ValueError(f"{name} begins with a point, and no backup has such a file")
+
+
 def _compare(folder: Path, hashes: dict[str, str]) -> None:
     for name, wanted in hashes.items():
-        if sha256(folder / name) != wanted:
+        path = folder / name
+        if path.is_symlink() or path.is_dir() or sha256(path) != wanted:
             raise ValueError(f"{name} is not what was backed up")
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    if strange := sorted(there - hashes.keys() - {CONTENTS}):
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
+    folders = {parent.as_posix() for name in hashes for parent in PurePosixPath(name).parents}
+    if strange := sorted(there - hashes.keys() - folders - {CONTENTS, HOME, DATA}):
         raise ValueError(f"{strange[0]} is not in its list of contents")
 
 

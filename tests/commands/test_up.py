@@ -41,6 +41,19 @@ def test_a_port_that_is_taken_is_named(home: Path) -> None:
     assert not (home / ".up.json").exists()
 
 
+@pytest.mark.parametrize("below", ["", "dagster"])
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, below: str) -> None:
+    """Where there is a file, or below one: the path, and which setting it is of."""
+    (tmp_path / "file").write_text("")
+    home = tmp_path / "file" / below
+    os.environ["MDS_DATA_DIR"] = str(tmp_path / "data")
+    os.environ["DAGSTER_HOME"] = str(home)
+    refused = CliRunner().invoke(main, ["up"])
+    assert refused.exit_code == 1
+    assert f"{home} cannot be the folder of Dagster's instance" in refused.output
+    assert "Set DAGSTER_HOME to a folder" in refused.output
+
+
 def test_two_do_not_serve_one_instance(home: Path) -> None:
     """The second says who the first is, and where its UI is."""
     home.mkdir(parents=True)
