@@ -56,8 +56,8 @@ def restore_backup(source: Path, *, home: Path, data: Path, force: bool = False)
         BackupError: It is no backup, damaged, or something is in the way.
         ServiceError: `mds-tableau up` serves the instance.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    data.mkdir(parents=True, exist_ok=True)
+    _make(home, "DAGSTER_HOME")
+    _make(data, "MDS_DATA_DIR")
     with (
         sole_service(home),
         tempfile.TemporaryDirectory(prefix=".restore-", dir=data) as beside_data,
@@ -84,6 +84,16 @@ def restore_backup(source: Path, *, home: Path, data: Path, force: bool = False)
     return Restored(
         len(contents["files"]), str(contents["made_at"]), str(contents["dagster"]), aside
     )
+
+
+def _make(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupError(
+            f"Nothing can be restored into {folder}: {error}. Set {setting} to a folder that this "
+            "user may make or write to."
+        ) from error
 
 
 def _unpack(source: Path, folder: Path) -> dict[str, Any]:

@@ -280,3 +280,19 @@ def test_a_backup_that_cannot_be_written_says_what_to_do(data: Path, tmp_path: P
     assert refused.exit_code == 1
     assert "The backup was not made" in refused.output
     assert f"{tmp_path / 'a file'} has to be a folder" in refused.output
+
+
+def test_a_restore_into_what_is_no_folder_says_which_setting_it_is(
+    data: Path, tmp_path: Path
+) -> None:
+    """A file where the instance would be is left as it is."""
+    archive = tmp_path / "backup.tar.gz"
+    assert _run("backup", str(archive)).exit_code == 0
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    os.environ["DAGSTER_HOME"] = str(file)
+    refused = _run("restore", str(archive))
+    assert refused.exit_code == 1
+    assert f"Nothing can be restored into {file}" in refused.output
+    assert "Set DAGSTER_HOME" in refused.output
+    assert file.read_text() == "mine"
