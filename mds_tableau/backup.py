@@ -12,7 +12,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -69,8 +69,19 @@ def make_backup(target: Path, *, home: Path, data: Path, with_warehouse: bool = 
             waited for.
 
     Raises:
-        BackupError: There is nothing to be kept, or the file is there already.
+        BackupError: There is nothing to be kept, the file is there already, or it cannot be
+            written.
     """
+    try:
+        return _made(target, home, data, with_warehouse=with_warehouse)
+    except OSError as error:
+        raise BackupError(
+            f"The backup was not made: {error}. {target.parent} has to be a folder on a disk with "
+            f"room, which this user may write to, and {home} and {data} have to be readable."
+        ) from error
+
+
+def _made(target: Path, home: Path, data: Path, *, with_warehouse: bool) -> Backed:
     if target.exists():
         raise BackupError(f"{target} is there already. Choose another name, or remove it first.")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +111,8 @@ def make_backup(target: Path, *, home: Path, data: Path, with_warehouse: bool = 
             os.fsync(file.fileno())
         beside.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
     return Backed(target, len(hashes), target.stat().st_size)
 
 
@@ -118,6 +130,8 @@ def _files(home: Path, data: Path) -> Iterator[tuple[str, Path]]:
         is_left_out = top.name in _BUILT_AGAIN or top.name.startswith(ASIDE)
         if is_left_out or top.is_symlink() or top.absolute() == home:
             continue
+        if top.name.startswith("."):
+            continue  # of somebody who is at work, such as a restore
         for path in _walk(top) if top.is_dir() else [top]:
             if _is_kept(path):
                 yield f"{DATA}/{path.relative_to(data).as_posix()}", path

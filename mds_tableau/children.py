@@ -18,7 +18,8 @@ from typing import Any, Final
 import click
 import psutil
 
-_LAST_LINES: Final = 20
+_LAST_LINES: Final = 500
+"""Enough for a chain of tracebacks, with its cause at the beginning."""
 
 # so that Ctrl-C in a terminal reaches us alone, and we end the children in their order
 _OWN_GROUP: dict[str, Any]

@@ -35,15 +35,28 @@ def prepare_home(home: Path) -> bool:
     """Make the folder and put our `dagster.yaml` there, unless it has one; return whether it did.
 
     An empty `dagster.yaml` is left alone too: it is somebody's choice.
+
+    Raises:
+        ServiceError: It cannot be made or written to.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    target = home / "dagster.yaml"
-    if target.exists():
-        return False
-    beside = home / f".dagster.yaml.{os.getpid()}.tmp"
-    shutil.copyfile(_PACKAGED if _PACKAGED.is_file() else _COMMITTED, beside)
-    beside.replace(target)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        target = home / "dagster.yaml"
+        if target.exists():
+            return False
+        beside = home / f".dagster.yaml.{os.getpid()}.tmp"
+        shutil.copyfile(_PACKAGED if _PACKAGED.is_file() else _COMMITTED, beside)
+        beside.replace(target)
+    except OSError as error:
+        raise _unusable(home, error) from error
     return True
+
+
+def _unusable(home: Path, error: OSError) -> ServiceError:
+    return ServiceError(
+        f"{home} cannot be the folder of Dagster's instance: {error}. Set DAGSTER_HOME to a folder "
+        "that this user may make or write to; without it, it is dagster in MDS_DATA_DIR."
+    )
 
 
 def refuse_other_driver(home: Path) -> None:
@@ -70,7 +83,7 @@ def sole_service(home: Path) -> Iterator[list[str]]:
         What was left behind and is ended now, in words.
 
     Raises:
-        ServiceError: Another one serves it.
+        ServiceError: Another one serves it, or its folder cannot be written to.
     """
     lock = FileLock(home / _LOCK)
     try:
@@ -81,6 +94,8 @@ def sole_service(home: Path) -> Iterator[list[str]]:
         raise ServiceError(
             f"Another `mds-tableau up` serves {home}{where}. Use that one, or stop it first."
         ) from None
+    except OSError as error:
+        raise _unusable(home, error) from error
     try:
         yield _end_leftovers(home)
     finally:

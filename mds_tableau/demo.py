@@ -26,6 +26,7 @@ from mds_tableau.columns import quote_path
 from mds_tableau.demo_reports import OFFICES, write_report
 from mds_tableau.errors import SourceError
 from mds_tableau.files import read_json
+from mds_tableau.published import last_published
 from mds_tableau.settings import Settings, child_environment
 
 TABLES: Final = (
@@ -200,7 +201,7 @@ def _records(
     results = read_json(data / "dbt_results.json") or {}
     built = {key.rpartition(".")[2]: result["seconds"] for key, result in results.items()}
     for path in sorted((data / "published").glob("*.json")):
-        published = read_json(path) or {}
+        published = last_published(path.parent, path.stem) or {}
         if not published or not _is_since(since, published, "confirmed_at"):
             continue
         name = path.stem

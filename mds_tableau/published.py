@@ -12,7 +12,8 @@ from typing import Any
 
 from mds_tableau.columns import counted
 from mds_tableau.extract_file import ExtractFile
-from mds_tableau.files import read_json, write_json
+from mds_tableau.files import write_json
+from mds_tableau.records import read_record
 from mds_tableau.tableau import About, Earlier, Published
 
 
@@ -113,8 +114,8 @@ def about_of(record: Mapping[str, Any]) -> About:
 
 
 def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
-    """Return what was published last of an extract, or None if it never was."""
-    return read_json(folder / f"{extract}.json")
+    """Return what was published last of an extract, or None if nothing whole is known of it."""
+    return read_record(folder / f"{extract}.json")
 
 
 def last_published_to(folder: Path, extract: str, target: str) -> dict[str, Any] | None:
@@ -129,7 +130,7 @@ def rows_known(folders: Iterable[Path]) -> dict[tuple[str, int | None], int]:
     Args:
         folders: Where what was published is written down.
     """
-    records = (read_json(path) for folder in folders for path in folder.glob("*.json"))
+    records = (read_record(path) for folder in folders for path in folder.glob("*.json"))
     return {
         (record["id"], record["revision"]): record["rows"]
         for record in records

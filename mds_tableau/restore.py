@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mds_tableau.backup import ASIDE, CONTENTS, DATA, FORMAT, HOME
@@ -54,8 +54,8 @@ def restore_backup(source: Path, *, home: Path, data: Path, force: bool = False)
         BackupError: It is no backup, damaged, or something is in the way.
         ServiceError: `mds-tableau up` serves the instance.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    data.mkdir(parents=True, exist_ok=True)
+    _make(home, "DAGSTER_HOME")
+    _make(data, "MDS_DATA_DIR")
     with (
         sole_service(home),
         tempfile.TemporaryDirectory(prefix=".restore-", dir=data) as beside_data,
@@ -84,17 +84,30 @@ def restore_backup(source: Path, *, home: Path, data: Path, force: bool = False)
     )
 
 
+def _make(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupError(
+            f"Nothing can be restored into {folder}: {error}. Set {setting} to a folder that this "
+            "user may make or write to."
+        ) from error
+
+
 def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     try:
         with tarfile.open(source, "r:gz") as archive:
             # refuses what would end up elsewhere, links out of the folder, and devices
             archive.extractall(folder, filter="data")
         contents = json.loads((folder / CONTENTS).read_bytes())
+        if not isinstance(contents, dict):
+            raise ValueError(f"{CONTENTS} is no JSON object")
         if contents["format"] != FORMAT:
             raise BackupError(
                 f"{source} is of format {contents['format']}, and this version reads {FORMAT}. "
                 f"It was made by mds_tableau {contents['mds_tableau']}: restore it with that."
             )
+        _refuse_odd(contents)
         _compare(folder, contents["files"])
     except FileNotFoundError as error:
         what = "is not there" if not source.exists() else f"lacks {error.filename}"
@@ -107,12 +120,35 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     return dict(contents)
 
 
+def _refuse_odd(contents: dict[str, Any]) -> None:
+    """Return when a list of contents is as `make_backup` writes it.
+
+    Raises:
+        ValueError: It is not.
+    """
+    for name in ("made_at", "dagster"):
+        if not isinstance(contents[name], str):
+            raise ValueError(f"'{name}' in {CONTENTS} is no text")
+    files = contents["files"]
+    if not isinstance(files, dict):
+        raise ValueError(f"'files' in {CONTENTS} is no list of names with their SHA-256")
+    for name in files:
+        parts = PurePosixPath(name).parts
+        if len(parts) < 2 or parts[0] not in {HOME, DATA} or ".." in parts:
+            raise ValueError(f"{name} is neither below {HOME}/ nor below {DATA}/")
+        # such as `.env`, which says where everything is and goes
+        if parts[1].startswith(".") or parts[-1].startswith("."):
+            raise ValueError(f"{name} begins with a point, and no backup has such a file")
+
+
 def _compare(folder: Path, hashes: dict[str, str]) -> None:
     for name, wanted in hashes.items():
-        if sha256(folder / name) != wanted:
+        path = folder / name
+        if path.is_symlink() or path.is_dir() or sha256(path) != wanted:
             raise ValueError(f"{name} is not what was backed up")
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    if strange := sorted(there - hashes.keys() - {CONTENTS}):
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
+    folders = {parent.as_posix() for name in hashes for parent in PurePosixPath(name).parents}
+    if strange := sorted(there - hashes.keys() - folders - {CONTENTS, HOME, DATA}):
         raise ValueError(f"{strange[0]} is not in its list of contents")
 
 

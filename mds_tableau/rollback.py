@@ -7,6 +7,7 @@ how it gets to the server belongs to `tableau`.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +82,7 @@ def find_shelf(data: Path, name: str, project: str = "") -> Shelf:
         found = [one for one in found if _project(one).casefold() == project.strip().casefold()]
     elif exact:
         found = exact
+    found = _one_of_each(found, name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -241,18 +243,25 @@ def _snapshot(version: KeptVersion) -> Iterator[ExtractFile]:
 def _taken(version: KeptVersion, folder: Path) -> ExtractFile:
     """Return the extract of a version, linked into a folder, when it is what was published."""
     what = f"The version {version.moment} of '{version.extract}'"
+    instead = (
+        "Nothing was published. Choose another version with --to; those that are kept: "
+        f"mds-tableau versions '{version.extract}'."
+    )
     try:
         for file in (version.path, record_path(version.path)):
             link_or_copy(file, folder / file.name)
         made = read_extract(folder, version.extract)
-    except FileNotFoundError as error:
-        raise VersionDamaged(f"{what} is not whole any more: {error}.") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise VersionDamaged(f"{what} is not whole any more: {error}. {instead}") from error
     except ExtractError as error:
-        raise VersionDamaged(f"{what} cannot be used: {error}") from error
+        # what the error says is of the copy, and of an extract that can be built again
+        raise VersionDamaged(
+            f"{what} cannot be used: {version.path} is not of the size that was published, or "
+            f"{record_path(version.path)} is not its record any more. {instead}"
+        ) from error
     if not sha256(made.path) == made.sha256 == version.record["sha256"]:
         raise VersionDamaged(
-            f"{what} is not what was published: {version.path} has changed since. Nothing was "
-            "published; choose another one."
+            f"{what} is not what was published: {version.path} has changed since. {instead}"
         )
     return made
 
@@ -327,7 +336,28 @@ def _names(shelf: Shelf) -> set[str]:
     return {shelf.extract.casefold(), *(str(one["datasource"]).casefold() for one in records)}
 
 
-def _project(shelf: Shelf) -> str:
+def _one_of_each(found: Sequence[Shelf], name: str) -> list[Shelf]:
+    """Return one shelf of each datasource: the one that is spelled so, else the last published.
+
+    To the server `Sales` and `sales` are one datasource; each spelling has versions of its own.
+    """
+    chosen: dict[object, Shelf] = {}
+    for shelf in sorted(found, key=lambda one: (one.extract == name, _published_at(one))):
+        record = _remembered(shelf)
+        chosen[(record["server"], record["id"]) if record else shelf] = shelf
+    return list(chosen.values())
+
+
+def _published_at(shelf: Shelf) -> datetime:
+    record = _remembered(shelf)
+    text = record["published_at"] if record else "0001-01-01T00:00:00+00:00"
+    return datetime.fromisoformat(text)
+
+
+def _remembered(shelf: Shelf) -> Mapping[str, Any]:
     kept = shelf.kept
-    record = shelf.last or (kept[-1].record if kept else {})
-    return str(record.get("project", ""))
+    return shelf.last or (kept[-1].record if kept else {})
+
+
+def _project(shelf: Shelf) -> str:
+    return str(_remembered(shelf).get("project", ""))

@@ -5,13 +5,14 @@ itself without `DAGSTER_HOME` and is not meant to be left alone, this always has
 nobody else serve it, and leaves no process behind. The command line belongs to `up_command`.
 """
 
+import re
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,12 @@ LOCATION: Final = "mds_tableau"
 CODE, WEB, DAEMON = "code", "webserver", "daemon"
 _START_SECONDS: Final = 300.0
 """How long each may take to start; a large dbt project is parsed first."""
+
+_SHOWN_LINES: Final = 20
+_OUR_ERROR: Final = re.compile(r"mds_tableau\.errors\.\w+: ")
+_NEXT_ERROR: Final = re.compile(
+    r"The above exception was|During handling of the above|Traceback \(most recent|Stack Trace:"
+)
 
 _LOOK_SECONDS: Final = 0.2
 _END_SECONDS: Final = 20.0
@@ -157,10 +164,12 @@ class Service:
         for child in self._children.values():
             if child.exit_code is not None and not self.wanted.is_set():
                 child.close()
-                last = "".join(f"\n    {line}" for line in child.last)
+                cause = _cause(child.last)
+                lines = cause or [*child.last][-_SHOWN_LINES:]
                 raise ServiceError(
                     f"{_TITLES[child.name]} ended by itself, with exit code {child.exit_code}. "
-                    f"Everything else is stopped too. Its last lines:{last or ' none'}"
+                    f"Everything else is stopped too. {'The cause' if cause else 'Its last lines'}:"
+                    + ("".join(f"\n    {line}" for line in lines) or " none")
                 )
 
     def _stop(self) -> None:
@@ -226,6 +235,23 @@ _TITLES: Final = {
     WEB: "The web server (dagster-webserver)",
     DAEMON: "The daemon (dagster-daemon)",
 }
+
+
+def _cause(lines: Iterable[str]) -> list[str]:
+    """Return the message of the last of our errors in what a process said, without its frames.
+
+    Dagster loads our code, and puts the error in a chain with many frames of its own behind it.
+    """
+    found: list[str] = []
+    is_in = False
+    for line in lines:
+        if ours := _OUR_ERROR.match(line):
+            found, is_in = [line[ours.end() :]], True
+        elif _NEXT_ERROR.match(line):
+            is_in = False
+        elif is_in:
+            found.append(line)
+    return [line for line in found if line.strip()]
 
 
 def _processes(children: Any) -> Iterator[psutil.Process]:

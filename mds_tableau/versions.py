@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from mds_tableau.extract_file import ExtractFile, record_path, write_record
-from mds_tableau.files import read_json, remove, write_json
+from mds_tableau.files import remove, write_json
+from mds_tableau.records import read_record
 
 PUBLISHED: Final = "published.json"
 _FORMAT: Final = "%Y%m%dT%H%M%SZ"
@@ -87,7 +88,7 @@ class Shelf:
     @property
     def last(self) -> dict[str, Any] | None:
         """What was published last."""
-        return read_json(self.published / f"{self.extract}.json")
+        return read_record(self.published / f"{self.extract}.json")
 
 
 def shelves(data: Path) -> list[Shelf]:
@@ -123,8 +124,10 @@ def kept_versions(folder: Path, extract: str) -> list[KeptVersion]:
     """
     found = []
     for path in sorted((folder / extract).glob(f"*/{PUBLISHED}")):
-        record = read_json(path)
-        if _NAME.fullmatch(path.parent.name) and record is not None and "sha256" in record:
+        record = read_record(path)
+        # rows that were appended are no version, so one has a number of rows and what was said
+        is_whole = record is not None and None not in (record["rows"], record.get("about"))
+        if _NAME.fullmatch(path.parent.name) and record is not None and is_whole:
             found.append(KeptVersion(path.parent, record))
     return found
 

@@ -67,7 +67,7 @@ def _record(one: KeptVersion, is_held: bool | None) -> dict[str, Any]:
         "version": one.moment,
         "extract": one.extract,
         **{name: one.record[name] for name in names},
-        "run_id": one.record["run_id"] or None,
+        "run_id": one.record.get("run_id") or None,
         "rolled_back_to": one.origin if one.is_rollback else None,
         "is_on_server": is_held,
         "file": str(one.path),

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from mds_tableau.losses import appending, limits_of, refuse_loss
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
     changed_columns,
+    confirm_published,
     earlier_publish,
     last_published,
     left_behind,
     record_published,
+    rows_known,
     still_serves,
     unchanged_publish,
 )
@@ -468,3 +470,49 @@ def test_a_record_of_an_older_version_is_no_proof(tmp_path: Path) -> None:
     del record["row_hash"], record["about"]
     (tmp_path / "sales.json").write_text(json.dumps(record))
     assert unchanged_publish(tmp_path, now, ABOUT, target="here") is None
+
+
+_NEEDED = {field.name for field in fields(Published) if field.default is MISSING}
+_KEYS = sorted({*_NEEDED, "fingerprint", "rows", "sha256"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{key: ...} for key in _KEYS],
+        *[{key: ["odd"]} for key in _KEYS],
+        {"published_at": "yesterday"},
+        {"published_at": "2026-11-22T06:00:00"},
+        {"confirmed_at": "never"},
+        {"revision": "3"},
+        {"rows": -1},
+        {"columns": {"id": 1}},
+        {"about": 1},
+        {"mode": "sideways"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_a_damaged_record_is_no_record(tmp_path: Path, change: dict[str, Any], mode: str) -> None:
+    """Whatever is lacking or odd in it: nothing is known of the last publish, and nothing fails."""
+    extract = made(tmp_path)
+    record = record_published(
+        tmp_path, extract, published(), about=About(), target="here", run_id=""
+    )
+    assert last_published(tmp_path, "sales") == record
+    damaged = {key: value for key, value in {**record, **change}.items() if value is not ...}
+    (tmp_path / "sales.json").write_text(json.dumps(damaged))
+    limits = limits_of(sales(mode=mode), max_row_fall=0.5)
+    assert last_published(tmp_path, "sales") is None
+    assert unchanged_publish(tmp_path, extract, About(), target="here") is None
+    assert earlier_publish(tmp_path, extract, target="here") is None
+    assert changed_columns(tmp_path, extract, target="here") == []
+    assert left_behind(tmp_path, extract, published()) == ""
+    assert still_serves(tmp_path, "sales", target="here") == NOTHING
+    assert rows_known([tmp_path]) == {}
+    refuse_loss(tmp_path, extract, limits, target="here")
+    confirm_published(tmp_path, "sales")
+    now = published(mode=mode, revision=4)
+    again = record_published(tmp_path, extract, now, about=About(), target="here", run_id="")
+    assert again["rows"] == (extract.rows if mode == "overwrite" else None)
+    assert last_published(tmp_path, "sales") == again

@@ -1,5 +1,6 @@
 """What was published is kept as it was, and does not take more than it may."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ from mds_tableau.amounts import Amount
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import sha256
 from mds_tableau.hyper import Hyper
-from mds_tableau.retention import Limits, keep_published
+from mds_tableau.published import record_published
+from mds_tableau.retention import Limits, keep_published, old_versions
+from mds_tableau.tableau import About
 from mds_tableau.versions import KeptVersion, all_kept, keep_version, kept_versions
 from tests.test_hyper_faults import Export
 from tests.test_published import made as an_extract
+from tests.test_published import published
 
 SIZE = 100_000
+
+
+def _record(data: Path, made: ExtractFile) -> dict[str, Any]:
+    """What is written down of a publish of an extract."""
+    return record_published(
+        data / "published", made, published(), about=About(), target="here", run_id=""
+    )
 
 
 def _keep(data: Path, extract: str, content: bytes, **how: Any) -> ExtractFile:
@@ -27,7 +38,7 @@ def _keep(data: Path, extract: str, content: bytes, **how: Any) -> ExtractFile:
     beside.write_bytes(content)
     beside.replace(path)
     made = an_extract(path, extract=extract, bytes=len(content), sha256=sha256(path))
-    record = {"extract": extract, "sha256": made.sha256, "mode": "overwrite", "revision": 1}
+    record = _record(data, made)
     limits = how.pop("limits", Limits())
     assert keep_published(data, data / "versions", made, record, limits, **how) == []
     return made
@@ -44,7 +55,7 @@ def test_a_kept_extract_stays_when_the_next_one_is_made(
     """It shares its bytes with the extract on the disk, until a conversion replaces that."""
     folder = tmp_path / "data" / "hyper"
     first = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
-    record = {"extract": "mart", "sha256": first.sha256, "mode": "overwrite"}
+    record = _record(tmp_path, first)
     kept = keep_version(tmp_path / "data" / "versions", first, record, keep=7)
     assert kept is not None
     assert kept.path.stat().st_ino == first.path.stat().st_ino
@@ -90,7 +101,7 @@ def test_a_version_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     """The publish has been made, so it is a warning, and nothing is left of the version."""
     (tmp_path / "versions").write_text("a file where the folder would be")
     made = an_extract(tmp_path / "sales.hyper", extract="sales")
-    record = {"extract": "sales", "sha256": "", "mode": "overwrite"}
+    record = _record(tmp_path, made)
     [said] = keep_published(tmp_path, tmp_path / "versions", made, record, Limits())
     assert "'sales' is published, but this version of it is not kept" in said
 
@@ -115,3 +126,33 @@ def test_no_version_of_an_extract_is_kept_beyond_its_number(tmp_path: Path) -> N
     assert [one.path.read_bytes() for one in _kept(tmp_path, "sales")] == [b"2", b"3"]
     _keep(tmp_path, "sales", b"4", keep=0)
     assert _kept(tmp_path, "sales") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": None},
+        {"rows": "3"},
+        {"about": ["x"]},
+        {"keep": "some"},
+        {"id": 7},
+        {"target": None},
+    ],
+    ids=str,
+)
+def test_a_version_whose_record_is_damaged_is_none(tmp_path: Path, change: dict[str, Any]) -> None:
+    """It is neither listed nor counted nor a reason to fail, and the next one is kept."""
+    _keep(tmp_path, "sales", b"1")
+    _keep(tmp_path, "sales", b"2")
+    damaged, whole = _kept(tmp_path, "sales")
+    record = damaged.folder / "published.json"
+    for content in (
+        {**damaged.record, **change},
+        {"sha256": 1},
+        {"sha256": damaged.record["sha256"]},
+    ):
+        record.write_text(json.dumps(content))
+        assert _kept(tmp_path, "sales") == [whole]
+        assert old_versions(tmp_path, Limits(keep=1)) == []
+    _keep(tmp_path, "sales", b"3")
+    assert [one.path.read_bytes() for one in _kept(tmp_path, "sales")] == [b"2", b"3"]

@@ -1,5 +1,6 @@
 """`mds-tableau backup` and `restore`: what comes back, and what nobody can make them do."""
 
+import hashlib
 import io
 import json
 import os
@@ -183,8 +184,9 @@ def test_an_instance_that_is_served_is_not_restored(data: Path, tmp_path: Path) 
     assert "Another `mds-tableau up` serves" in refused.output
 
 
-def _archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+def _archive(path: Path, *members: tuple[tarfile.TarInfo, bytes], **changes: object) -> Path:
     contents = {"format": 1, "made_at": "x", "dagster": "x", "mds_tableau": "x", "files": {}}
+    contents = {name: value for name, value in {**contents, **changes}.items() if value is not ...}
     info = tarfile.TarInfo("contents.json")
     text = json.dumps(contents).encode()
     with tarfile.open(path, "w:gz") as archive:
@@ -234,3 +236,72 @@ def test_a_damaged_backup_changes_nothing(data: Path, tmp_path: Path, cut: int) 
     assert refused.exit_code == 1
     assert "is damaged" in refused.output
     assert not (new / "published").exists()
+
+
+SHA256 = hashlib.sha256(b"bad").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"files": [["data/x", SHA256]]}, "'files' in contents.json is no list of names"),
+        ({"made_at": ...}, "made_at"),
+        ({"dagster": 1}, "'dagster' in contents.json is no text"),
+        ({"files": {"data/.env": SHA256}}, "data/.env begins with a point"),
+        ({"files": {"data/.env/x": SHA256}}, "data/.env/x begins with a point"),
+        ({"files": {"other/x": SHA256}}, "other/x is neither below dagster/ nor below data/"),
+        ({"files": {"/etc/hostname": SHA256}}, "/etc/hostname is neither below"),
+    ],
+    ids=str,
+)
+def test_an_odd_list_of_contents_changes_nothing(
+    changes: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    """It is refused as a whole, with what is odd, before anything is put into place."""
+    data = _place(tmp_path / "new")
+    files = changes.get("files", {"data/x": SHA256})
+    name = next(iter(files)) if isinstance(files, dict) else "data/x"
+    member = tarfile.TarInfo(name.lstrip("/"))
+    archive = _archive(tmp_path / "a.tar.gz", (member, b"bad"), **{"files": files, **changes})
+    refused = _run("restore", "--force", str(archive))
+    assert refused.exit_code == 1, refused.output
+    assert told in refused.output
+    assert "Nothing was changed" in refused.output
+    assert {path.name for path in data.rglob("*")} - {".up.lock"} == {"dagster"}
+
+
+@pytest.mark.parametrize("member", ["data/.env", "data/empty"])
+def test_a_folder_that_no_listed_file_is_in_is_not_put_back(member: str, tmp_path: Path) -> None:
+    """A backup has files only."""
+    data = _place(tmp_path / "new")
+    info = tarfile.TarInfo(member)
+    info.type = tarfile.DIRTYPE
+    refused = _run("restore", str(_archive(tmp_path / "a.tar.gz", (info, b""))))
+    assert refused.exit_code == 1
+    assert f"{member} is not in its list of contents" in refused.output
+    assert not (data / Path(member).name).exists()
+
+
+def test_a_backup_that_cannot_be_written_says_what_to_do(data: Path, tmp_path: Path) -> None:
+    """Below a file there is no folder; and nothing is left."""
+    (tmp_path / "a file").write_text("")
+    refused = _run("backup", str(tmp_path / "a file" / "x.tar.gz"))
+    assert refused.exit_code == 1
+    assert "The backup was not made" in refused.output
+    assert f"{tmp_path / 'a file'} has to be a folder" in refused.output
+
+
+def test_a_restore_into_what_is_no_folder_says_which_setting_it_is(
+    data: Path, tmp_path: Path
+) -> None:
+    """A file where the instance would be is left as it is."""
+    archive = tmp_path / "backup.tar.gz"
+    assert _run("backup", str(archive)).exit_code == 0
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    os.environ["DAGSTER_HOME"] = str(file)
+    refused = _run("restore", str(archive))
+    assert refused.exit_code == 1
+    assert f"Nothing can be restored into {file}" in refused.output
+    assert "Set DAGSTER_HOME" in refused.output
+    assert file.read_text() == "mine"

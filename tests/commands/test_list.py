@@ -82,7 +82,7 @@ def test_rows_that_were_published_from_here_are_known(
             one["revision"] - behind,
             1,
             0.0,
-            "",
+            "2026-11-22T06:00:00+00:00",
         )
         target = f"{published.url}, the default site"
         record_published(

@@ -113,6 +113,26 @@ def test_an_unknown_name_is_told_with_those_that_are_near(
         assert run(command).exit_code == 2
 
 
+def test_two_spellings_are_one_datasource(run: Run, tmp_path: Path) -> None:
+    """Each goes back to what was published under it; any other means what was published last."""
+    path = tmp_path / "c.csv"
+    for name, count in (("Cars", 1), ("Cars", 2), ("cars", 3), ("cars", 4)):
+        path.write_text("\n".join(["n", *map(str, range(count))]) + "\n")
+        told(run("publish", "-i", path, "-n", name, "--allow-row-fall", "--json"))
+
+    def rows() -> int:
+        [held] = held_by_sandbox(tmp_path / "data", tmp_path / "scratch").values()
+        return len(held.rows)
+
+    assert rows() == 4
+    assert [one["rows"] for one in told(run("versions", "CARS", "--json"))] == [4, 3]
+    assert told(run("rollback", "CARS", "--project", "default", "--json"))["rows"] == 3
+    assert rows() == 3
+    assert told(run("rollback", "Cars", "--json"))["rows"] == 2
+    assert rows() == 2
+    assert [one["is_on_server"] for one in told(run("versions", "cars", "--json"))] == [False] * 3
+
+
 def test_a_version_that_has_changed_is_not_published(
     run: Run, publish: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -132,6 +152,12 @@ def test_a_version_that_has_changed_is_not_published(
     )
     assert _held(tmp_path).revision == 3
     assert not list(tmp_path.rglob("*.tmp"))
+    rotten.write_bytes(content[:-1])
+    short = run("rollback", "Sales").output
+    assert f"{rotten} is not of the size that was published" in short
+    assert "mds-tableau versions 'Sales'" in short
+    assert "Build it again" not in short
+    assert ".rollback.tmp" not in short
     Path(versions[2]["file"]).unlink()
     gone = run("rollback", "Sales", "--to", versions[2]["version"])
     assert gone.exit_code == 1

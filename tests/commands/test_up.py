@@ -41,6 +41,40 @@ def test_a_port_that_is_taken_is_named(home: Path) -> None:
     assert not (home / ".up.json").exists()
 
 
+@pytest.mark.parametrize("below", ["", "dagster"])
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, below: str) -> None:
+    """Where there is a file, or below one: the path, and which setting it is of."""
+    (tmp_path / "file").write_text("")
+    home = tmp_path / "file" / below
+    os.environ["MDS_DATA_DIR"] = str(tmp_path / "data")
+    os.environ["DAGSTER_HOME"] = str(home)
+    refused = CliRunner().invoke(main, ["up"])
+    assert refused.exit_code == 1
+    assert f"{home} cannot be the folder of Dagster's instance" in refused.output
+    assert "Set DAGSTER_HOME to a folder" in refused.output
+
+
+def test_a_model_that_does_not_compile_is_told_as_the_cause(home: Path, tmp_path: Path) -> None:
+    """What dbt says of the model is what the command ends with, and no frames are."""
+    project = shutil.copytree(
+        ROOT / "dbt_project", tmp_path / "project", ignore=shutil.ignore_patterns("target")
+    )
+    (project / "models" / "broken.sql").write_text("SELECT * FROM {{ ref('nowhere') }}\n")
+    os.environ["MDS_DBT_PROJECT"] = str(project)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ended = CliRunner().invoke(main, ["up", "--port", str(port)])
+    assert ended.exit_code == 1
+    told = ended.output.rpartition("Error: The code server")[2]
+    assert "The cause:\n    dbt" in told
+    assert "    Compilation Error\n" in told
+    assert "(models/broken.sql) depends on a node named 'nowhere' which was not found" in told
+    assert "  File " not in told
+    assert "DagsterUserCodeLoadError" not in told
+    assert not (home / ".up.json").exists()
+
+
 def test_two_do_not_serve_one_instance(home: Path) -> None:
     """The second says who the first is, and where its UI is."""
     home.mkdir(parents=True)
