@@ -248,9 +248,9 @@ def _table(records: Sequence[tuple[str, dict[str, float | str], list[float | Non
 def _say_what_next(settings: Settings, raw: Path, console: Console) -> None:
     shown = os.path.relpath(raw)
     console.print(
-        "\nThe Dagster UI, with this run in it:  make dev   (then open http://127.0.0.1:3000)\n"
+        "\nThe Dagster UI, with this run in it:  make up   (then open http://127.0.0.1:3000/runs)\n"
         f"  without make:  set DAGSTER_HOME={settings.mds_data_dir / 'dagster'} and "
-        f"MDS_RAW_DIR={shown}, then: dagster dev -w workspace.yaml",
+        f"MDS_RAW_DIR={shown}, then: mds-tableau up",
         highlight=False,
         soft_wrap=True,
     )
