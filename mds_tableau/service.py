@@ -223,6 +223,10 @@ class Service:
         # what is ignored already stays so: nohup, for one
         numbers = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, hear) for number in numbers}
+        if signal.SIGINT not in before:
+            # started by a script in the background: passed on as ignored, Dagster would ignore
+            # SIGTERM too
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
         try:
             yield
         finally:

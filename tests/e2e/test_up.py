@@ -148,6 +148,7 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
         up.launch("refresh_all")
         stopped = up.process_of(up.run_that_is(3, *_UNDER_WAY))
         assert up.stop() == 0
+        assert not any("had to be killed" in line for line in up.said)
         assert not psutil.pid_exists(stopped.pid)
         assert up.processes() == []
         last = up.runs()[3]

@@ -158,6 +158,8 @@ def serving(place: Workplace, **environment: str) -> Iterator[Up]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # as a script that starts it in the background does
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert process.stdout is not None
     # our own looks at the instance need it too
