@@ -77,6 +77,8 @@ class Bench:
             "NO_PROXY": "127.0.0.1",
             "DAGSTER_HOME": str(self.folder / "dagster"),
             "MDS_DATA_DIR": str(data),
+            # a script does everything each time, whatever has changed
+            "MDS_FORCE": "true",
             "MDS_WAREHOUSE": (data / "warehouse.duckdb").as_posix(),
             "MDS_DBT_PROJECT": str(self.project(variant)),
             "TABLEAU_SERVER": self.server,
