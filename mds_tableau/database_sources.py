@@ -13,7 +13,7 @@ from typing import Any, Final
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import InputError, MartConfigError
 from mds_tableau.inputs.tables import checked_query
-from mds_tableau.manifest import Manifest, SourceTable
+from mds_tableau.manifest import Manifest, SourceRelation, SourceTable
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN: Final = re.compile(r"[^\W\d]\w*")
@@ -21,16 +21,10 @@ _TYPE: Final = "a mapping of column names to types of DuckDB, such as {price: 'D
 
 
 @dataclass(frozen=True)
-class DatabaseSource:
+class DatabaseSource(SourceRelation):
     """A dbt source whose rows are read from a database into the table that dbt reads.
 
     Attributes:
-        unique_id: Key in the manifest, such as `source.retail.shop.orders`.
-        name: `source name.table name`, as dbt writes it.
-        file: Path of the YAML file that describes it, relative to the dbt project.
-        database: Name of the database that dbt looks in.
-        schema: Its schema there.
-        identifier: Its name there.
         connection: Name of the environment variable that holds the URL of the database.
         table: The table to read; "" for the query.
         query: The query to read; "" for the table.
@@ -38,12 +32,6 @@ class DatabaseSource:
         types: DuckDB type for single columns.
     """
 
-    unique_id: str
-    name: str
-    file: str
-    database: str
-    schema: str
-    identifier: str
     connection: str
     table: str = ""
     query: str = ""

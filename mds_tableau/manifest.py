@@ -96,8 +96,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class SourceTable:
-    """A table of a dbt source, wherever its rows are.
+class SourceRelation:
+    """What dbt calls a table of a source, and where it looks for it.
 
     Attributes:
         unique_id: Key in the manifest, such as `source.retail.shop.orders`.
@@ -106,9 +106,6 @@ class SourceTable:
         database: Name of the database that dbt looks in.
         schema: Its schema there.
         identifier: Its name there.
-        meta: Its `config.meta`, or its `meta` where an older dbt wrote only that.
-        source_meta: The meta of the source that it belongs to, which is part of `meta` too.
-        is_file: Whether dbt-duckdb reads it from files in place.
     """
 
     unique_id: str
@@ -117,6 +114,18 @@ class SourceTable:
     database: str
     schema: str
     identifier: str
+
+
+@dataclass(frozen=True)
+class SourceTable(SourceRelation):
+    """A table of a dbt source, wherever its rows are.
+
+    Attributes:
+        meta: Its `config.meta`, or its `meta` where an older dbt wrote only that.
+        source_meta: The meta of the source that it belongs to, which is part of `meta` too.
+        is_file: Whether dbt-duckdb reads it from files in place.
+    """
+
     meta: Mapping[str, Any]
     source_meta: Mapping[str, Any]
     is_file: bool

@@ -273,8 +273,8 @@ def _publish(
 ) -> tuple[Published, bool]:
     """Return what the server holds, and whether it held it already."""
     last = None
-    if not (order.force or order.mode in {"append", "create"}):
-        last = unchanged_publish(kept, made, order.about, target=target)
+    if not order.force:
+        last = unchanged_publish(kept, made, order.about, target=target, mode=order.mode)
     progress("Signing in", 0, None)
     with (
         destination.session() as session,

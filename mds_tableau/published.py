@@ -12,6 +12,7 @@ from typing import Any
 
 from mds_tableau.columns import counted
 from mds_tableau.extract_file import ExtractFile
+from mds_tableau.extracts import PublishMode
 from mds_tableau.files import write_json
 from mds_tableau.records import read_record
 from mds_tableau.tableau import About, Earlier, Published
@@ -59,21 +60,24 @@ def record_published(
 
 
 def unchanged_publish(
-    folder: Path, made: ExtractFile, about: About, *, target: str
+    folder: Path, made: ExtractFile, about: About, *, target: str, mode: PublishMode = "auto"
 ) -> Published | None:
     """Return the last publish if what it sent is what would be sent now, else None.
 
-    What the server has made of it since is not looked at.
+    What the server has made of it since is not looked at. Rows that are appended, and what is to be
+    created, are never taken for the same.
 
     Args:
         folder: Where what was published is written down.
         made: What is to be published now.
         about: What is said of it now.
         target: The server and site that are published to now.
+        mode: What is asked to be done with a datasource that is there.
     """
     last = last_published_to(folder, made.extract, target)
     is_same = (
         last is not None
+        and mode not in {"append", "create"}
         and last["mode"] != "append"
         and last["revision"] is not None
         and last.get("revision_at")

@@ -135,14 +135,11 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
 
 
 def unchanged_publish_of(extract: Extract, made: ExtractFile, folders: Folders) -> Published | None:
-    """Return the last publish of an extract if nothing of it is other now, else None.
-
-    Rows that are appended, and what is to be created, are never taken for the same.
-    """
-    if extract.mode in {"append", "create"}:
-        return None
+    """Return the last publish of an extract if nothing of it is other now, else None."""
     place = folders.place_of(extract)
-    return unchanged_publish(folders.published, made, _about(extract), target=place)
+    return unchanged_publish(
+        folders.published, made, _about(extract), target=place, mode=extract.mode
+    )
 
 
 def _unchanged(
