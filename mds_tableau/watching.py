@@ -101,6 +101,13 @@ class Verdict:
     blind: Mapping[str, str]
     known: Mapping[str, Known]
 
+    def blind_by_reason(self, names: Mapping[str, str]) -> dict[str, list[str]]:
+        """Return the names of the sources that could not be looked at, by the reason why."""
+        found: dict[str, list[str]] = {}
+        for one, why in self.blind.items():
+            found.setdefault(why, []).append(names[one])
+        return found
+
 
 def judge(looks: Mapping[str, Look], memory: Memory, *, settles: bool = True) -> Verdict:
     """Compare one look with what is remembered.

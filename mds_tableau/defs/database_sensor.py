@@ -60,12 +60,9 @@ def database_sensor(
     def databases_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory = Memory.load(context.cursor)
         verdict = judge(_looks(watched), memory, settles=False)
-        by_reason: dict[str, list[str]] = {}
-        for one, why in verdict.blind.items():
-            by_reason.setdefault(why, []).append(name[one])
         lines = [
             f"Cannot tell whether {listed(names)} changed: {why}"
-            for why, names in by_reason.items()
+            for why, names in verdict.blind_by_reason(name).items()
         ]
         if verdict.settled and goes_on(context):
             changed = listed([name[one] for one in verdict.settled])

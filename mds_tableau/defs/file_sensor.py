@@ -116,13 +116,10 @@ def _told(
 ) -> list[str]:
     """Return what there is to say of the sources that no run is started for."""
     name = {unique_id: source.name for unique_id, (_, source) in by_id.items()}
-    by_reason: dict[str, list[str]] = {}
-    for one, why in verdict.blind.items():
-        by_reason.setdefault(why, []).append(name[one])
     lines = [
         f"Cannot look at the files of {listed(names)}: {why}. Nothing is started for this, and "
         "what was seen before still counts; see that the drive is there and may be read."
-        for why, names in by_reason.items()
+        for why, names in verdict.blind_by_reason(name).items()
     ]
     if verdict.gone:
         lines.append(
