@@ -11,12 +11,13 @@ from mds_tableau import grid
 from mds_tableau.columns import counted
 from mds_tableau.doctor import examine
 from mds_tableau.doctor_findings import Finding
+from mds_tableau.exits import Scripted
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _INDENT: Final = " " * 20
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Scripted)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON list of check, status, found, advice."
 )

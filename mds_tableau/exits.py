@@ -1,10 +1,12 @@
-"""The exit codes of the commands, which scripts tell apart.
+"""How commands end when something went wrong: their exit codes, and what scripts read.
 
 Which error is which is decided here; wording belongs to where an error is raised.
 """
 
+import json
+import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -37,11 +39,57 @@ _DATA: Final = (
 
 
 class Ended(click.ClickException):
-    """The message that a command ends with, and its exit code."""
+    """The message that a command ends with, its exit code, and the errors that it is of."""
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+    def __init__(
+        self, message: str, exit_code: int = FAILED, errors: Sequence[MdsTableauError] = ()
+    ) -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it of the instance
+        self.errors = errors
+
+
+class Scripted(click.Command):
+    """A command with `--json`, which then prints what went wrong as an object for each error.
+
+    It has the keys `error`, the class, and `message`. What is on stderr, and the exit code, are the
+    same as without.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the arguments; what is wrong with them is known before `--json` is."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if "--json" in given:
+                _print(error)
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (Ended, click.UsageError, MdsTableauError, OSError, sqlite3.Error) as error:
+            if ctx.params["as_json"]:
+                for one in error.errors if isinstance(error, Ended) else (error,):
+                    _print(one)
+            raise
+
+
+def _print(error: Exception) -> None:
+    if isinstance(error, click.UsageError):
+        # to who reads it, it is the same whether click has found it or we have
+        name, message = UsageError.__name__, error.format_message()
+    else:
+        name, message = type(error).__name__, str(error)
+    click.echo(json.dumps({"error": name, "message": message}))
 
 
 def exit_code(errors: Sequence[MdsTableauError]) -> int:

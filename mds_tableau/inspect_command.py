@@ -9,11 +9,12 @@ from rich.console import Console
 
 from mds_tableau import grid
 from mds_tableau.columns import counted
+from mds_tableau.exits import Scripted
 from mds_tableau.hyper import Hyper
 from mds_tableau.hyper_contents import Contents, TableContents, Value, contents_of
 
 
-@click.command("inspect")
+@click.command("inspect", cls=Scripted)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--rows",

@@ -9,6 +9,7 @@ import click
 from mds_tableau import grid
 from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
+from mds_tableau.exits import Scripted
 from mds_tableau.published import rows_known
 from mds_tableau.settings import load_settings
 from mds_tableau.tableau.listing import Listed, list_datasources
@@ -27,7 +28,7 @@ _HEADER: Final = (
 )
 
 
-@click.command("list")
+@click.command("list", cls=Scripted)
 @click.option("--project", "-p", help="Path or LUID of the project.  [default: all projects]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, with the LUIDs.")
 def list_command(project: str | None, as_json: bool) -> None:

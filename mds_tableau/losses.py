@@ -143,31 +143,51 @@ def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str)
         RowsFell: It lost more of the rows that were published last than it may.
         AppendedAlready: It is to be appended, and its rows are those of the last publish.
     """
-    last = last_published_to(folder, made.extract, target)
-    if limits.mode == "append":
-        if last is not None and last["fingerprint"] == made.fingerprint:
-            raise AppendedAlready(
-                f"Extract '{made.extract}' is not appended, because it holds the same "
-                f"{counted(made.rows, 'row')} that were published {last['published_at']}. Build it "
-                f"with new rows first, for example with {limits.to_build}."
-            )
+    if limits.mode != "append":
+        refuse_fall(folder, made.extract, made.rows, limits, target=target)
         return
-    if made.rows == 0:
+    last = last_published_to(folder, made.extract, target)
+    if last is not None and last["fingerprint"] == made.fingerprint:
+        raise AppendedAlready(
+            f"Extract '{made.extract}' is not appended, because it holds the same "
+            f"{counted(made.rows, 'row')} that were published {last['published_at']}. Build it "
+            f"with new rows first, for example with {limits.to_build}."
+        )
+
+
+def refuse_fall(folder: Path, extract: str, rows: int, limits: Limits, *, target: str) -> None:
+    """Stop what would take away rows that have to stay, also before there is an extract.
+
+    Args:
+        folder: Where what was published is written down.
+        extract: Name of the extract.
+        rows: How many rows it has, or would have.
+        limits: What may be; rows that are appended take none away.
+        target: The server and site that are published to.
+
+    Raises:
+        EmptyExtract: It has no rows, and it is not said that it may be empty.
+        RowsFell: It lost more of the rows that were published last than it may.
+    """
+    if limits.mode == "append":
+        return
+    last = last_published_to(folder, extract, target)
+    if rows == 0:
         # also when nothing is known to be there: another machine may have published it
         if not limits.allow_empty:
             raise EmptyExtract(
-                f"Extract '{made.extract}' is not published, because {limits.origin} has no rows. "
+                f"Extract '{extract}' is not published, because {limits.origin} has no rows. "
                 f"Correct {limits.correct}; if a datasource without rows is right, "
                 f"{limits.to_allow_empty}."
             )
         return
     if limits.allow_row_fall or last is None or not last.get("rows"):
         return
-    fall = (last["rows"] - made.rows) / last["rows"]
+    fall = (last["rows"] - rows) / last["rows"]
     if fall <= limits.max_row_fall:
         return
     raise RowsFell(
-        f"Extract '{made.extract}' is not published, because it has {counted(made.rows, 'row')}, "
+        f"Extract '{extract}' is not published, because it has {counted(rows, 'row')}, "
         f"{fall:.1%} fewer than the {last['rows']:,} that the server has since "
         f"{last['published_at']}. At most {100 * limits.max_row_fall:.4g}% may be lost in one "
         f"publish: that is {limits.max_row_fall:g} from {limits.limit_from}. Correct "

@@ -31,7 +31,7 @@ from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.shape import Shape, shaped
-from mds_tableau.losses import Limits, appending, refuse_loss
+from mds_tableau.losses import Limits, appending, refuse_fall, refuse_loss
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import (
     changed_columns,
@@ -197,15 +197,36 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def plan(order: Order, folder: Path, progress: Progress) -> tuple[TypesPlan, Loaded]:
+def plan(order: Order, folder: Path, target: str, progress: Progress) -> tuple[TypesPlan, Loaded]:
     """Return what becomes of each column, without making anything.
+
+    Args:
+        order: What is to be published.
+        folder: Where temporary files are, and what is remembered of earlier times.
+        target: The destination in words that stay the same from time to time.
+        progress: Told how far it is.
 
     Raises:
         InputError: The input cannot be read as it is.
         UnsupportedColumn: A column has a type or a name that an extract cannot hold.
+        EmptyExtract: It would not be published, as it has no rows.
+        RowsFell: It would not be published, as it has far fewer rows than before.
     """
     with loading(order, folder, progress) as ready:
-        return TypesPlan(plan_mart(ready.connection, ready.mart)), ready.loaded
+        planned = TypesPlan(plan_mart(ready.connection, ready.mart))
+        if order.publishes:
+            [[rows]] = ready.connection.execute(
+                f"SELECT count(*) FROM {ready.mart.relation}"  # noqa: S608
+            ).fetchall()
+            kept, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
+            refuse_fall(kept, _file_name(order.name), rows, limits, target=target)
+        return planned, ready.loaded
+
+
+def _memory(order: Order, folder: Path, target: str) -> Path:
+    """Return the folder of what is remembered of one datasource."""
+    # who publishes one name to two projects has two datasources, with a memory of each
+    return folder / _digest(target, order.project.casefold())
 
 
 def carry_out(
@@ -223,8 +244,7 @@ def carry_out(
     Raises:
         MdsTableauError: Something stopped it; the class says what.
     """
-    # who publishes one name to two projects has two datasources, with a memory of each
-    kept = folder / _digest(target, order.project.casefold())
+    kept = _memory(order, folder, target)
     with _starting(order.memory) as hyper, loading(order, folder, progress) as ready:
         progress("Exporting", 0, None)
         version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")

@@ -11,6 +11,7 @@ from mds_tableau import grid
 from mds_tableau.amounts import shown
 from mds_tableau.columns import counted
 from mds_tableau.errors import MdsTableauError
+from mds_tableau.exits import Scripted
 from mds_tableau.retention import (
     Limits,
     Old,
@@ -33,7 +34,7 @@ _KINDS: Final = {
 }
 
 
-@click.command("prune")
+@click.command("prune", cls=Scripted)
 @click.option("--dry-run", is_flag=True, help="Tell what would go, and remove nothing.")
 @click.option(
     "--gone",

@@ -64,13 +64,10 @@ def publish(**given: Any) -> None:
     failed = _all_carried_out(given)
     if not failed:
         return
-    if given["as_json"]:
-        for error in failed:
-            click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
     code = exit_code(failed)
     if code == FAILED and len(failed) == 1:
         raise failed[0]
-    raise Ended("\n".join(map(str, failed)), code) from failed[0]
+    raise Ended("\n".join(map(str, failed)), code, failed) from failed[0]
 
 
 def _all_carried_out(given: Mapping[str, Any]) -> list[MdsTableauError]:
@@ -184,7 +181,7 @@ def _carry_out(order: Order, settings: Settings, given: Mapping[str, Any]) -> No
     is_silent = given["quiet"] or given["as_json"]
     with watching(is_silent=is_silent) as progress, _warnings() as heard:
         if given["dry_run"]:
-            planned, loaded = plan(order, folder, progress)
+            planned, loaded = plan(order, folder, settings.target, progress)
             done = None
         else:
             done = carry_out(order, Destination.of(settings), folder, settings.target, progress)

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import click
 
+from mds_tableau.exits import Scripted
 from mds_tableau.extracts import PUBLISH_MODES
 from mds_tableau.inputs.files import FORMATS
 
 
-class Publish(click.Command):
+class Publish(Scripted):
     """A command whose `--tables` takes several names behind it, as `--tables a b` does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

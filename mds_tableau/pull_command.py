@@ -8,11 +8,12 @@ import click
 from mds_tableau import grid
 from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
+from mds_tableau.exits import Scripted
 from mds_tableau.pull import FORMS, Form, Pulled, default_output, pull
 from mds_tableau.settings import load_settings
 
 
-@click.command("pull")
+@click.command("pull", cls=Scripted)
 @click.argument("name")
 @click.option(
     "--project", "-p", help="Path or LUID of its project.  [default: wherever it is, if once]"

@@ -4,16 +4,14 @@ Used by the command and by the job alike. What a version is, and keeping it, bel
 how it gets to the server belongs to `tableau`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from mds_tableau.columns import counted
-from mds_tableau.errors import ExtractError, VersionDamaged, VersionNotFound
+from mds_tableau.errors import ExtractError, VersionDamaged
 from mds_tableau.extract_file import ExtractFile, read_extract, record_path
 from mds_tableau.files import remove, sha256, sole_writer
 from mds_tableau.published import (
@@ -24,18 +22,23 @@ from mds_tableau.published import (
 )
 from mds_tableau.tableau import Published, Session, publish, uploading
 from mds_tableau.tableau.lookup import held
+from mds_tableau.version_choice import choose, known_name, published_as
 from mds_tableau.versions import (
     KeptVersion,
     Shelf,
     keep_version,
     link_or_copy,
-    matching,
-    shelves,
 )
 
 _FOREIGN: Final = (
     "Somebody else has published '{}' since it was published from here last; that is no version "
     "here. The server keeps it as a revision."
+)
+
+
+_SPELLED: Final = (
+    "What the server has as '{}' was published from here last under the name '{}', which has "
+    "versions of its own: mds-tableau versions '{}'."
 )
 
 
@@ -64,103 +67,9 @@ class RolledBack:
     warnings: tuple[str, ...] = ()
 
 
-def find_shelf(data: Path, name: str, project: str = "") -> Shelf:
-    """Return where the versions of an extract or a datasource are.
-
-    Args:
-        data: The data folder.
-        name: Name of the extract or of its datasource, in any case.
-        project: Path of the project that it was published to last; "" where the name is enough.
-
-    Raises:
-        VersionNotFound: There is no such extract, or more than one; names those that are near.
-    """
-    everything = shelves(data)
-    found = [one for one in everything if name.casefold() in _names(one)]
-    exact = [one for one in found if one.extract == name and not one.command]
-    if project:
-        found = [one for one in found if _project(one).casefold() == project.strip().casefold()]
-    elif exact:
-        found = exact
-    found = _one_of_each(found, name)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = ", ".join(f"'{_project(one)}'" for one in found)
-        raise VersionNotFound(
-            f"{len(found)} datasources that were published from {data} have the name '{name}', in "
-            f"the projects {places}. Say which with --project."
-        )
-    known = {known: one for one in everything for known in _names(one)}
-    near = get_close_matches(name.casefold(), known, n=3)
-    hint = ", ".join(dict.fromkeys(f"'{known[one].extract}'" for one in near))
-    there = ", ".join(sorted({one.extract for one in everything})) or "none"
-    where = f" in the project '{project}'" if project else ""
-    raise VersionNotFound(
-        f"Nothing was published from {data} as extract or datasource '{name}'{where}. "
-        + (f"Did you mean {hint}? " if hint else "")
-        + f"Extracts that were: {there}."
-    )
-
-
-def held_version(session: Session, kept: Sequence[KeptVersion]) -> KeptVersion | None:
-    """Return the version that the server holds now, or None when it holds none of them.
-
-    Args:
-        session: A signed-in session.
-        kept: The versions of one extract, the oldest first.
-
-    Raises:
-        MdsTableauError: The server cannot be asked.
-    """
-    present: dict[str, int | None] = {}
-    for one in reversed(kept):
-        luid = str(one.record["id"])
-        if luid not in present:
-            now = held(session, luid)
-            present[luid] = now.revision if now is not None else None
-        revision = one.record["revision"]
-        if revision is not None and present[luid] == revision:
-            return one
-    return None
-
-
-def choose(kept: Sequence[KeptVersion], last: Mapping[str, Any] | None, to: str) -> KeptVersion:
-    """Return the version that is to be published again.
-
-    Args:
-        kept: The versions of one extract, the oldest first.
-        last: What was published last.
-        to: Its moment or the beginning of it; "" for the content before that of the last publish.
-
-    Raises:
-        VersionNotFound: There is none, or several begin so; tells those that are there.
-    """
-    moments = ", ".join(one.moment for one in kept)
-    if to:
-        found = matching(kept, to)
-        if len(found) == 1:
-            return found[0]
-        seen = f"{len(found)} versions begin with" if found else "No version is kept of"
-        there = moments or "none; keep under config.meta.tableau and MDS_KEEP say how many are kept"
-        raise VersionNotFound(f"{seen} '{to}'. Versions that are kept: {there}.")
-    now = next((one for one in reversed(kept) if _is(one, last)), None)
-    before = [
-        one
-        for one in kept
-        # who rolls back twice goes back twice, not forth to what was wrong
-        if now is None or (one.moment < now.origin and one.record["sha256"] != now.record["sha256"])
-    ]
-    if before:
-        return before[-1]
-    raise VersionNotFound(
-        f"No version is kept from before the one that is published now. Versions that are kept: "
-        f"{moments or 'none'}. The server may have older ones: mds-tableau pull --revision."
-    )
-
-
 def roll_back(
     session: Session,
+    data: Path,
     shelf: Shelf,
     *,
     target: str,
@@ -176,6 +85,7 @@ def roll_back(
 
     Args:
         session: A signed-in session with `target`.
+        data: The data folder.
         shelf: The extract.
         target: The server and site that are configured, in the words of `Settings.target`.
         to: The version, as `choose` takes it.
@@ -194,9 +104,9 @@ def roll_back(
         last = shelf.last
         place = last or choose(shelf.kept, None, to).record
         _refuse_other_server(place, target, shelf)
-        since = _since(session, last)
+        since = _since(session, data, shelf, last)
         version = choose(shelf.kept, None if since else last, to)
-        with _snapshot(version) as made:
+        with _snapshot(version, known_name(shelf)) as made:
             changes = since + tuple(changed_columns(shelf.published, made, target=place["target"]))
             if is_dry:
                 return RolledBack(version, last, None, None, changes)
@@ -228,24 +138,24 @@ def roll_back(
 
 
 @contextmanager
-def _snapshot(version: KeptVersion) -> Iterator[ExtractFile]:
+def _snapshot(version: KeptVersion, name: str) -> Iterator[ExtractFile]:
     """Give the extract of a version in a folder that nobody tidies away meanwhile."""
     # not of the form of a version that is going, which whoever publishes tidies away
     folder = version.folder.with_name(".rollback.tmp")
     remove(folder)
     folder.mkdir()
     try:
-        yield _taken(version, folder)
+        yield _taken(version, folder, name)
     finally:
         remove(folder)
 
 
-def _taken(version: KeptVersion, folder: Path) -> ExtractFile:
+def _taken(version: KeptVersion, folder: Path, name: str) -> ExtractFile:
     """Return the extract of a version, linked into a folder, when it is what was published."""
-    what = f"The version {version.moment} of '{version.extract}'"
+    what = f"The version {version.moment} of '{name}'"
     instead = (
         "Nothing was published. Choose another version with --to; those that are kept: "
-        f"mds-tableau versions '{version.extract}'."
+        f"mds-tableau versions '{name}'."
     )
     try:
         for file in (version.path, record_path(version.path)):
@@ -266,15 +176,20 @@ def _taken(version: KeptVersion, folder: Path) -> ExtractFile:
     return made
 
 
-def _since(session: Session, last: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _since(
+    session: Session, data: Path, shelf: Shelf, last: Mapping[str, Any] | None
+) -> tuple[str, ...]:
     """Return what has become on the server of what was published last, if it is not there."""
     if last is None:
         return ()
     now = held(session, str(last["id"]))
     if now is None:
         return (_DELETED.format(last["datasource"]),)
-    if None in {now.revision, last["revision"]} or now.revision == last["revision"]:
+    if now.revision is None or last["revision"] in {None, now.revision}:
         return ()
+    own = published_as(data, shelf, now.id, now.revision)
+    if own:
+        return (_SPELLED.format(last["datasource"], own, own),)
     return (_FOREIGN.format(last["datasource"]),)
 
 
@@ -282,7 +197,7 @@ def _refuse_other_server(place: Mapping[str, Any], target: str, shelf: Shelf) ->
     there, wanted = str(place["target"]).casefold(), target.casefold()
     if there != wanted and not there.startswith(f"{wanted}: "):
         raise ExtractError(
-            f"'{shelf.extract}' was published last to {place['target']}, and the settings say "
+            f"'{known_name(shelf)}' was published last to {place['target']}, and the settings say "
             f"{target}. Set TABLEAU_SERVER and TABLEAU_SITE to where it is, and try again."
         )
 
@@ -323,41 +238,3 @@ def told(done: RolledBack, shelf: Shelf, target: str) -> list[str]:
 def _when(version: KeptVersion) -> str:
     origin = f", a rollback to {version.origin}" if version.is_rollback else ""
     return f"{version.record['published_at']} (version {version.moment}{origin})"
-
-
-def _is(one: KeptVersion, last: Mapping[str, Any] | None) -> bool:
-    names = ("id", "revision", "published_at", "sha256")
-    return last is not None and all(one.record.get(name) == last.get(name) for name in names)
-
-
-def _names(shelf: Shelf) -> set[str]:
-    kept = shelf.kept
-    records = [record for record in (shelf.last, kept[-1].record if kept else None) if record]
-    return {shelf.extract.casefold(), *(str(one["datasource"]).casefold() for one in records)}
-
-
-def _one_of_each(found: Sequence[Shelf], name: str) -> list[Shelf]:
-    """Return one shelf of each datasource: the one that is spelled so, else the last published.
-
-    To the server `Sales` and `sales` are one datasource; each spelling has versions of its own.
-    """
-    chosen: dict[object, Shelf] = {}
-    for shelf in sorted(found, key=lambda one: (one.extract == name, _published_at(one))):
-        record = _remembered(shelf)
-        chosen[(record["server"], record["id"]) if record else shelf] = shelf
-    return list(chosen.values())
-
-
-def _published_at(shelf: Shelf) -> datetime:
-    record = _remembered(shelf)
-    text = record["published_at"] if record else "0001-01-01T00:00:00+00:00"
-    return datetime.fromisoformat(text)
-
-
-def _remembered(shelf: Shelf) -> Mapping[str, Any]:
-    kept = shelf.kept
-    return shelf.last or (kept[-1].record if kept else {})
-
-
-def _project(shelf: Shelf) -> str:
-    return str(_remembered(shelf).get("project", ""))

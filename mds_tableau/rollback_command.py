@@ -6,11 +6,13 @@ from dataclasses import asdict
 import click
 
 from mds_tableau.destination import Destination
-from mds_tableau.rollback import RolledBack, find_shelf, roll_back, told
+from mds_tableau.exits import Scripted
+from mds_tableau.rollback import RolledBack, roll_back, told
 from mds_tableau.settings import load_settings
+from mds_tableau.version_choice import find_shelf
 
 
-@click.command("rollback")
+@click.command("rollback", cls=Scripted)
 @click.argument("name")
 @click.option(
     "--to",
@@ -39,6 +41,7 @@ def rollback_command(name: str, to: str, project: str | None, dry_run: bool, as_
     with Destination.of(settings).session() as session:
         done = roll_back(
             session,
+            settings.mds_data_dir,
             shelf,
             target=settings.target,
             to=to,

@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver, sole_service
+from mds_tableau.errors import UsageError
 from mds_tableau.service import Service
 from mds_tableau.settings import load_settings
 
@@ -92,10 +93,16 @@ def _sayer(log_file: Path | None) -> Callable[[str, str], None]:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            log_file, maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
-        )
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            handler = RotatingFileHandler(
+                log_file, maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
+            )
+        except OSError as error:
+            raise UsageError(
+                f"--log {log_file} cannot be written: {error.strerror}. Give a file in a folder "
+                "that this user may write to, or leave --log out to have it all on the terminal."
+            ) from error
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     one_at_a_time = threading.Lock()
 

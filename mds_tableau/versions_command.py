@@ -10,23 +10,24 @@ from mds_tableau.amounts import shown
 from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
 from mds_tableau.errors import MdsTableauError
-from mds_tableau.rollback import find_shelf, held_version
+from mds_tableau.exits import Scripted
 from mds_tableau.settings import Settings, load_settings
+from mds_tableau.version_choice import find_shelf, held_version, known_name
 from mds_tableau.versions import KeptVersion, total_bytes
 
 _NOT_TOLD: Final = "-"
 _HEADER: Final = ("version", "published (UTC)", "rows", "size", "revision", "")
 
 
-@click.command("versions")
+@click.command("versions", cls=Scripted)
 @click.argument("name")
 @click.option("--project", "-p", help="Path of its project, where several have the name.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def versions_command(name: str, project: str | None, as_json: bool) -> None:
     """List the published versions that are kept of NAME, an extract or a datasource.
 
-    The one that the server holds now is marked; where it holds none of them, somebody else has
-    published since.
+    The one that the server holds now is marked; where it holds none of them, it was published since
+    from elsewhere, or under another spelling of the name.
 
     \b
     Example:
@@ -46,7 +47,7 @@ def versions_command(name: str, project: str | None, as_json: bool) -> None:
     console = grid.console()
     if records:
         grid.show(_HEADER, [_cells(record) for record in records], console)
-    grid.say(_summary(shelf.extract, kept, now, is_known=not trouble), console)
+    grid.say(_summary(known_name(shelf), kept, now, is_known=not trouble), console)
 
 
 def _held(settings: Settings, kept: list[KeptVersion]) -> tuple[KeptVersion | None, str]:
@@ -89,15 +90,13 @@ def _cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _summary(
-    extract: str, kept: list[KeptVersion], now: KeptVersion | None, *, is_known: bool
-) -> str:
+def _summary(name: str, kept: list[KeptVersion], now: KeptVersion | None, *, is_known: bool) -> str:
     if not kept:
         return (
-            f"No version of '{extract}' is kept. MDS_KEEP and keep under config.meta.tableau say "
+            f"No version of '{name}' is kept. MDS_KEEP and keep under config.meta.tableau say "
             "how many are, from the next publish on."
         )
-    told = f"{counted(len(kept), 'version')} of '{extract}', {shown(total_bytes(kept))} on the disk"
+    told = f"{counted(len(kept), 'version')} of '{name}', {shown(total_bytes(kept))} on the disk"
     if now is None and is_known:
         told += "; the server holds none of them"
     return f"{told}."

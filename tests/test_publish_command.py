@@ -96,6 +96,31 @@ def test_dry_run_shows_the_plan_and_makes_nothing(here: Path) -> None:
     assert not (here / "data" / "sandbox").exists()
 
 
+def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
+    """Message, exit code and what scripts read are the same, with what lets it through."""
+    words = ("-i", "sales.csv", "-n", "S")
+    assert run(*words).exit_code == 0
+    head, first, *_ = SALES.splitlines()
+    typed = ("--type", "id=BIGINT", "--json")
+    for rows, more, code in (
+        ((), (), 3),
+        ((), ("--allow-empty",), 0),
+        ((), ("--no-publish", "-o", "s.hyper"), 0),
+        ((first,), (), 3),
+        ((first,), ("--allow-row-fall",), 0),
+        ((first,), ("-p", "Elsewhere"), 0),
+        ((), ("--mode", "append"), 0),
+    ):
+        (here / "sales.csv").write_text("\n".join([head, *rows]) + "\n")
+        dry = run(*words, *typed, *more, "--dry-run")
+        assert dry.exit_code == code, dry.output
+        if code:
+            wet = run(*words, *typed, *more)
+            assert (wet.exit_code, wet.output) == (code, dry.output)
+            assert json.loads(dry.stdout)["error"] in {"EmptyExtract", "RowsFell"}
+    assert held(here)["S"].revision == 1
+
+
 def test_each_table_becomes_a_datasource_and_one_that_fails_stops_no_other(here: Path) -> None:
     """Several tables of a DuckDB file go in one run; what is refused is told in the end."""
     with duckdb.connect("shop.duckdb") as connection:
@@ -169,6 +194,14 @@ def test_what_is_wrong_is_said_and_has_its_exit_code(
     assert "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)
     assert not (here / "data" / "sandbox").exists()
+    # scripts have it as an object, and people as before
+    scripted = run(*arguments, "--json")
+    assert scripted.exit_code == code
+    assert result.stderr.endswith(scripted.stderr)  # less the progress
+    [line] = scripted.stdout.splitlines()
+    assert set(json.loads(line)) == {"error", "message"}
+    assert said in json.loads(line)["message"]
+    assert (json.loads(line)["error"] == "UsageError") == (code == 2)
 
 
 def test_what_fails_outside_of_options_and_data_has_the_exit_code_1(

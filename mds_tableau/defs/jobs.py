@@ -17,7 +17,8 @@ from mds_tableau.defs.hearing import heard
 from mds_tableau.defs.resources import TableauServer
 from mds_tableau.defs.stages import FORCE, Folders
 from mds_tableau.extracts import Extract
-from mds_tableau.rollback import find_shelf, roll_back, told
+from mds_tableau.rollback import roll_back, told
+from mds_tableau.version_choice import find_shelf
 
 
 def jobs_of(extracts: Sequence[Extract], folders: Folders) -> list[Any]:
@@ -77,6 +78,7 @@ def _rollback(names: Sequence[str], folders: Folders) -> dg.JobDefinition:
             shelf = find_shelf(folders.data, config.extract.value)
             done = roll_back(
                 tableau.session,
+                folders.data,
                 shelf,
                 target=folders.target,
                 to=config.to,

@@ -113,6 +113,32 @@ def test_an_unknown_name_is_told_with_those_that_are_near(
         assert run(command).exit_code == 2
 
 
+def test_names_are_told_as_users_have_given_them(run: Run, tmp_path: Path) -> None:
+    """Not as files are called after them, which is nobody's business."""
+    (tmp_path / "n.csv").write_text("n\n1\n")
+    for name in ("Größe / EU", "Sales: daily"):
+        told(run("publish", "-i", tmp_path / "n.csv", "-n", name, "--json"))
+    for command in ("versions", "rollback"):
+        unknown = run(command, "NOPE").output
+        assert "There are: 'Größe / EU', 'Sales: daily'." in unknown
+        assert "Did you mean 'Sales: daily'?" in run(command, "Sales:daily").output
+    assert "1 version of 'Sales: daily'" in run("versions", "sales: daily").stdout
+    [version] = told(run("versions", "Größe / EU", "--json"))
+    Path(version["file"]).write_bytes(b"")
+    damaged = run("rollback", "Größe / EU", "--to", version["version"]).output
+    assert f"The version {version['version']} of 'Größe / EU' cannot be used" in damaged
+    assert "mds-tableau versions 'Größe / EU'" in damaged
+    for path in (tmp_path / "data" / "one_shot").glob("*/*.json"):
+        path.unlink()
+    # where the newest version alone says so
+    assert "There are: 'Größe / EU', 'Sales: daily'." in run("versions", "NOPE").output
+
+
+def test_an_unknown_name_is_told_where_nothing_was_published(run: Run) -> None:
+    """There is no name to choose from, and that is said."""
+    assert "Nothing was published from" in run("versions", "NOPE").output
+
+
 def test_two_spellings_are_one_datasource(run: Run, tmp_path: Path) -> None:
     """Each goes back to what was published under it; any other means what was published last."""
     path = tmp_path / "c.csv"
@@ -128,8 +154,13 @@ def test_two_spellings_are_one_datasource(run: Run, tmp_path: Path) -> None:
     assert [one["rows"] for one in told(run("versions", "CARS", "--json"))] == [4, 3]
     assert told(run("rollback", "CARS", "--project", "default", "--json"))["rows"] == 3
     assert rows() == 3
-    assert told(run("rollback", "Cars", "--json"))["rows"] == 2
+    again = run("rollback", "Cars", "--json")
+    assert told(again)["rows"] == 2
     assert rows() == 2
+    # it was nobody else
+    assert "Somebody else" not in again.stderr
+    assert "was published from here last under the name 'cars'" in again.stderr
+    assert told(again)["warnings"] == [again.stderr.strip().removeprefix("Warning: ")]
     assert [one["is_on_server"] for one in told(run("versions", "cars", "--json"))] == [False] * 3
 
 

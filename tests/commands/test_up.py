@@ -54,6 +54,19 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, below: str) -> None
     assert "Set DAGSTER_HOME to a folder" in refused.output
 
 
+@pytest.mark.parametrize("below", ["", "up.log", "logs/up.log"])
+def test_a_log_that_cannot_be_written_is_named(home: Path, tmp_path: Path, below: str) -> None:
+    """What cannot be written, why, and what to do; nothing is started or made."""
+    (tmp_path / "file").write_text("")
+    log = tmp_path / "file" / below if below else tmp_path / ("x" * 300)
+    refused = CliRunner().invoke(main, ["up", "--log", str(log)])
+    assert refused.exit_code == 2
+    assert f"--log {log} cannot be written" in refused.output
+    assert "Errno" not in refused.output
+    assert "Give a file" in refused.output
+    assert not home.exists()
+
+
 def test_a_model_that_does_not_compile_is_told_as_the_cause(home: Path, tmp_path: Path) -> None:
     """What dbt says of the model is what the command ends with, and no frames are."""
     project = shutil.copytree(
