@@ -91,8 +91,9 @@ def database_sources(manifest: Manifest) -> tuple[DatabaseSource, ...]:
             else too. Names every problem with its file.
     """
     tables = [table for table in manifest.source_tables() if _is_asked(table)]
-    problems = [problem for table in tables for problem in _problems(table)]
-    found = [] if problems else [_source(table) for table in tables]
+    told = {table.unique_id: list(_problems(table)) for table in tables}
+    found = [_source(table) for table in tables if not told[table.unique_id]]
+    problems = [problem for of_table in told.values() for problem in of_table]
     problems += _made_twice(found, manifest)
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)

@@ -14,12 +14,11 @@ from mds_tableau.defs.startup import spare_dbt, spare_the_end
 spare_dbt()
 
 from mds_tableau.pipeline import build_definitions  # noqa: E402  # after dbt was spared
-from mds_tableau.settings import load_settings  # noqa: E402
 
 
 @cache
 def _loaded() -> dg.Definitions:
-    definitions = build_definitions(load_settings())
+    definitions = build_definitions()
     spare_the_end()
     return definitions
 

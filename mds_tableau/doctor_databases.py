@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mds_tableau.columns import counted
 from mds_tableau.doctor_findings import Check, Finding
-from mds_tableau.errors import ManifestError, MdsTableauError
+from mds_tableau.errors import MdsTableauError
 from mds_tableau.inputs.database_url import FromVariable, scrubbed, shown
 from mds_tableau.settings import Settings, variable
 
@@ -18,18 +18,11 @@ def database_checks(settings: Settings) -> list[Check]:
 
 
 def _databases(settings: Settings) -> Iterator[Finding]:
-    from mds_tableau.database_sources import database_sources
-    from mds_tableau.defs.project import find_project, prepare
+    from mds_tableau.defs.configured import configured
+    from mds_tableau.defs.dbt import FolderTranslator
 
-    try:
-        prepared = prepare(find_project(settings), settings.mds_marts)
-    except ManifestError:
-        return  # which the check of the project says
-    try:
-        sources = database_sources(prepared.manifest)
-    except MdsTableauError as error:
-        yield Finding("databases", "fail", str(error))
-        return
+    # what is wrong with the project is said by the check of it
+    sources = configured(FolderTranslator(), settings).sources
     for name in sorted({source.connection for source in sources}):
         yield _connection(name, variable(name))
 

@@ -109,7 +109,8 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
 
 
 def _dbt_project(settings: Settings) -> Iterator[Finding]:
-    from mds_tableau.defs.project import find_project, prepare
+    from mds_tableau.defs.configured import configured
+    from mds_tableau.defs.dbt import FolderTranslator
     from mds_tableau.pipeline import build_definitions
 
     folder = settings.mds_dbt_project
@@ -122,12 +123,13 @@ def _dbt_project(settings: Settings) -> Iterator[Finding]:
             "Nothing to do for single files and tables; for marts, set MDS_DBT_PROJECT.",
         )
         return
-    prepared = prepare(find_project(settings), settings.mds_marts)
+    looked = configured(FolderTranslator(), settings)
+    if looked.errors:
+        yield from (Finding("dbt project", "fail", str(error)) for error in looked.errors)
+        return
+    prepared = looked.valid()
     marts = prepared.selected & prepared.manifest.marts.keys()
     found = f"{folder} parses; {settings.mds_marts!r} selects {counted(len(marts), 'mart')}"
-    if not marts:
-        yield Finding("dbt project", "fail", found, "Set MDS_MARTS to a selection of models.")
-        return
-    # what is said of marts, sources and schedules is looked at when all of it is put together
+    # what else may be wrong with it is seen when all of it is put together
     build_definitions(settings)
     yield Finding("dbt project", "ok", f"{found}, in {prepared.warehouse}")

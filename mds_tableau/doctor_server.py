@@ -16,6 +16,7 @@ from mds_tableau.settings_rules import route_problems, server_problems, sign_in_
 from mds_tableau.tableau import ConnectedApp, Session
 from mds_tableau.tableau.probing import probe, rights
 from mds_tableau.tableau.projects import find_project
+from mds_tableau.tableau.session import Project
 
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 15.0
@@ -25,6 +26,9 @@ _TURN_SECONDS: Final = 5.0
 _SKEW: Final = 60.0
 _APP_SKEW: Final = 300.0
 """Seconds between two clocks that are told, and that end the life of a connected app's tokens."""
+
+_NAMED: Final = 5
+"""Extracts that are named, where others go to the same project."""
 
 _MAY_NOT_PUBLISH: Final = frozenset({"Unlicensed", "Guest", "Viewer", "ReadOnly", "Explorer"})
 """Roles on a site that publish nothing, whatever a project allows."""
@@ -137,7 +141,7 @@ class _Examination:
         try:
             with self._destination.session() as session:
                 yield Finding(name, "ok", f"works, at {where(session)}")
-                yield from _project(session, self._settings)
+                yield from _projects(session, self._settings)
         except TokenInUse as error:
             yield Finding(name, "warn", str(error), "Look again when that process has ended.")
             yield from _untried_after_sign_in()
@@ -168,25 +172,57 @@ def _clock(ahead: float | None, *, is_app: bool) -> Finding:
     return Finding("clock", "fail" if is_fatal else "warn", found, advice)
 
 
-def _project(session: Session, settings: Settings) -> Iterator[Finding]:
-    path = settings.tableau_project
+def _wanted(settings: Settings) -> dict[str, list[str]]:
+    """Return the paths of the projects that extracts go to, and the names of those.
+
+    Without an extract it is the default one, which `mds-tableau publish` takes if none is named.
+    """
     try:
-        project = find_project(session, path)
-    except ProjectNotFound as error:
-        if settings.mds_create_projects:
-            found = f"there is no '{path}' yet; MDS_CREATE_PROJECTS has it created"
-            yield Finding("project", "warn", found, "Nothing, if it is to be a new one.")
-        else:
-            yield Finding("project", "fail", str(error))
+        from mds_tableau.defs.configured import configured
+        from mds_tableau.defs.dbt import FolderTranslator
+    except ImportError:
+        return {settings.tableau_project: []}  # which the check of the libraries says
+    wanted: dict[str, list[str]] = {}
+    spelled: dict[str, str] = {}
+    for extract in configured(FolderTranslator(), settings).extracts:
+        if extract.publish:
+            folded = "/".join(part.strip() for part in extract.project.casefold().split("/"))
+            wanted.setdefault(spelled.setdefault(folded, extract.project), []).append(extract.name)
+    return wanted or {settings.tableau_project: []}
+
+
+def _projects(session: Session, settings: Settings) -> Iterator[Finding]:
+    wanted = _wanted(settings)
+    there: list[Project] = []
+    for path, names in wanted.items():
+        try:
+            there.append(find_project(session, path))
+        except MdsTableauError as error:  # noqa: PERF203  # one must not hide the others
+            yield _no_project(path, error, names, is_made=settings.mds_create_projects)
+    if len(there) == len(wanted):
+        all_of_them = ", ".join(f"'{one.path}'" for one in there)
+        found = f"all {len(there)} that extracts go to are there: {all_of_them}"
+        [*_, last] = there
+        yield Finding("project", "ok", found if there[1:] else f"'{last.path}' ({last.id})")
+    if there:
+        yield from _rights(session, there)
+    else:
         yield _untried("rights", "the project")
-        return
-    except MdsTableauError as error:
-        yield Finding("project", "fail", str(error))
-        yield _untried("rights", "the project")
-        return
-    yield Finding("project", "ok", f"'{project.path}' ({project.id})")
+
+
+def _no_project(path: str, error: MdsTableauError, names: list[str], *, is_made: bool) -> Finding:
+    what = f"{', '.join(names[:_NAMED])}{' and others' if names[_NAMED:] else ''}"
+    goes = f"For {what}." if names else ""
+    if isinstance(error, ProjectNotFound) and is_made:
+        found = f"there is no '{path}' yet; MDS_CREATE_PROJECTS has it created"
+        advice = f"Nothing, if it is to be a new one. {goes}".strip()
+        return Finding("project", "warn", found, advice)
+    return Finding("project", "fail", str(error), goes)
+
+
+def _rights(session: Session, projects: list[Project]) -> Iterator[Finding]:
     try:
-        told = rights(session, project)
+        told = rights(session, projects)
     except MdsTableauError as error:
         yield Finding("rights", "fail", str(error))
         return
@@ -194,11 +230,16 @@ def _project(session: Session, settings: Settings) -> Iterator[Finding]:
     if told.role in _MAY_NOT_PUBLISH:
         advice = "Ask the site's administrator for a role that may publish, such as Creator."
         yield Finding("rights", "fail", f"{user} may publish nothing", advice)
-    elif told.is_writeable is None:
-        found = f"whether {user} may publish to '{project.path}' is not told by the server"
-        yield Finding("rights", "warn", found, "Publish something small to see.")
-    elif told.is_writeable:
-        yield Finding("rights", "ok", f"{user} may write to '{project.path}'")
-    else:
-        advice = "Ask the owner of the project for the right to publish there."
-        yield Finding("rights", "fail", f"{user} may not write to '{project.path}'", advice)
+        return
+    for project in projects:
+        is_writeable = told.writeable[project.id]
+        if is_writeable is None:
+            found = f"whether {user} may publish to '{project.path}' is not told by the server"
+            yield Finding("rights", "warn", found, "Publish something small to see.")
+        elif not is_writeable:
+            advice = "Ask the owner of the project for the right to publish there."
+            yield Finding("rights", "fail", f"{user} may not write to '{project.path}'", advice)
+    if all(told.writeable.values()):
+        [*_, last] = projects
+        where = f"all {len(projects)} projects" if projects[1:] else f"'{last.path}'"
+        yield Finding("rights", "ok", f"{user} may write to {where}")

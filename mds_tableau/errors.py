@@ -5,6 +5,8 @@ secret. Raising and wording happen where the cause is known; deciding what to do
 (retry, hold back, exit) does not belong here.
 """
 
+from collections.abc import Sequence
+
 
 class MdsTableauError(Exception):
     """Base of every error that mds_tableau raises on purpose."""
@@ -18,7 +20,11 @@ class Transient(MdsTableauError):
     """Trying again later can help."""
 
 
-class SettingsError(Terminal):
+class ConfigurationError(Terminal):
+    """What is configured is not valid, in several places; all problems are listed together."""
+
+
+class SettingsError(ConfigurationError):
     """A setting is missing, half-given or not of its form; all problems are listed together."""
 
 
@@ -26,11 +32,11 @@ class ManifestError(Terminal):
     """The dbt project could not be parsed, or its manifest or selection could not be read."""
 
 
-class MartConfigError(Terminal):
+class MartConfigError(ConfigurationError):
     """Names or `meta.tableau` in the dbt project are not valid; all are listed together."""
 
 
-class ScheduleError(Terminal):
+class ScheduleError(ConfigurationError):
     """`schedules.yml`, or what assigns extracts to it, is not valid; all is listed together."""
 
 
@@ -204,3 +210,15 @@ class ServiceError(Terminal):
 
 class BackupError(Terminal):
     """A backup could not be made, or is not one that can be put back."""
+
+
+def refuse(errors: Sequence[MdsTableauError]) -> None:
+    """Raise what was found to be wrong, if anything was, so that it can be mended in one go.
+
+    Raises:
+        MdsTableauError: The one error; a ConfigurationError with the texts of several.
+    """
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ConfigurationError("\n".join(map(str, errors)))

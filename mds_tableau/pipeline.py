@@ -4,7 +4,7 @@ Nothing is decided or done here, and importing it reads nothing and starts nothi
 loads as a code location is `mds_tableau.definitions`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
-from mds_tableau.database_sources import database_sources
 from mds_tableau.defs.alerts import alert_sensor
 from mds_tableau.defs.automation import (
     Watched,
     automation,
-    declared_schedules,
     sensor_status,
 )
 from mds_tableau.defs.conditions import rebuilt_sensor, when_rebuilt
+from mds_tableau.defs.configured import configured, configured_extracts
 from mds_tableau.defs.dbt import RUN_RESULTS, DbtRunner, FolderTranslator, dbt_definitions
 from mds_tableau.defs.deadlines import deadline_sensor
 from mds_tableau.defs.ending import with_endings
@@ -31,39 +30,41 @@ from mds_tableau.defs.gates import gate_by_checks, gate_by_results
 from mds_tableau.defs.ingest import Ingester
 from mds_tableau.defs.jobs import jobs_of
 from mds_tableau.defs.old_runs import old_runs
-from mds_tableau.defs.project import dbt_resource, find_project, prepare, select
+from mds_tableau.defs.project import dbt_resource
 from mds_tableau.defs.raw import file_sources, raw_assets
 from mds_tableau.defs.report import Reporter, reporting
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream
 from mds_tableau.defs.tidying import tidying
-from mds_tableau.extracts import Extract, plan_extracts
+from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import ResultStore
 from mds_tableau.sessions import Session
-from mds_tableau.settings import Settings, load_settings
+from mds_tableau.settings import Settings
 
 
 def build_definitions(
-    settings: Settings, *, executor: dg.ExecutorDefinition = dg.in_process_executor
+    settings: Settings | None = None,
+    *,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
 ) -> dg.Definitions:
     """Return the whole pipeline: raw files, dbt project, extracts, schedules and sensors.
 
     Args:
-        settings: Where everything is and goes.
+        settings: Where everything is and goes; by default read from the environment.
         executor: How steps run; the report of what did not arrive is added to it.
 
     Raises:
         ManifestError: The dbt project is missing or cannot be parsed, or nothing is selected.
-        MartConfigError: Some `meta.tableau` or `meta.ingest` is not valid.
+        MartConfigError: Some `meta.tableau`, `meta.ingest` or name is not valid.
         ScheduleError: `schedules.yml` is not, or an extract is on no schedule that there is.
+        SettingsError: A setting is missing or not of its form.
+        ConfigurationError: Several of these; has all of them.
     """
-    settings.export()
-    project = find_project(settings)
-    declared = declared_schedules(settings)
-    prepared = prepare(project, settings.mds_marts, declared.selections)
-    manifest = prepared.manifest
     translator = FolderTranslator()
+    found = configured(translator, settings)
+    prepared, settings, extracts = found.valid(), found.settings, found.extracts
+    project, manifest = prepared.project, prepared.manifest
     folders = Folders.of(settings)
     runner = DbtRunner(
         dbt=dbt_resource(project),
@@ -75,10 +76,7 @@ def build_definitions(
         turn=FileLock(prepared.warehouse.with_name(f".{prepared.warehouse.name}.turn")),
     )
     runner.warehouse.parent.mkdir(parents=True, exist_ok=True)
-    extracts = _plan(manifest, prepared.selected, settings)
-    ingester = Ingester(
-        database_sources(manifest), manifest, translator, runner.results, runner.warehouse
-    )
+    ingester = Ingester(found.sources, manifest, translator, runner.results, runner.warehouse)
     dbt_assets, dbt_check = dbt_definitions(runner, ingester)
     cache = folders.data / "fingerprints.json"
     raw = raw_assets(manifest, translator, base=project.project_dir, cache=cache)
@@ -94,10 +92,9 @@ def build_definitions(
     )
     automatic = automation(
         settings,
-        declared,
+        found.schedules,
         extracts,
         exports,
-        selections=prepared.selections,
         watched=Watched(
             file_sources(manifest, translator), ingester.by_source, project.project_dir, cache
         ),
@@ -146,6 +143,7 @@ def extract_definitions(
         ManifestError: The manifest cannot be read, or the selection names none of its models.
         MartConfigError: Some `meta.tableau` is not valid.
         SettingsError: A setting is missing or not of its form.
+        ConfigurationError: Several of these; has all of them.
 
     Example:
         ```python
@@ -155,11 +153,10 @@ def extract_definitions(
         )
         ```
     """
-    settings = settings or load_settings()
     read = Manifest(manifest) if isinstance(manifest, Mapping) else Manifest.read(Path(manifest))
+    settings, extracts = configured_extracts(read, settings)
     translator = translator or DagsterDbtTranslator()
     folders = Folders.of(settings)
-    extracts = _plan(read, select(read, settings.mds_marts), settings)
     exports = _assets(
         extracts,
         read,
@@ -180,17 +177,6 @@ def extract_definitions(
         ],
         jobs=jobs_of(extracts, folders),
         resources=_resources(settings, Path(duckdb_path)),
-    )
-
-
-def _plan(manifest: Manifest, selected: Collection[str], settings: Settings) -> tuple[Extract, ...]:
-    return plan_extracts(
-        manifest,
-        selected,
-        selection=settings.mds_marts,
-        project=settings.tableau_project,
-        deadline=settings.mds_deadline,
-        zone=settings.mds_timezone,
     )
 
 

@@ -12,10 +12,11 @@ from dbt_common.exceptions import DbtBaseException
 from rich.console import Console
 from rich.text import Text
 
+from mds_tableau.defs.configured import configured
 from mds_tableau.defs.dbt import RUN_RESULTS, FolderTranslator
-from mds_tableau.defs.project import Prepared, find_project, prepare, select
+from mds_tableau.defs.project import Prepared, select
 from mds_tableau.errors import ManifestError
-from mds_tableau.extracts import Extract, plan_extracts
+from mds_tableau.extracts import Extract
 from mds_tableau.plan import ExtractPlan, TypesPlan, plan_all
 from mds_tableau.plan_view import show_columns
 from mds_tableau.results import ResultStore
@@ -23,24 +24,24 @@ from mds_tableau.settings import Settings
 from mds_tableau.warehouse import wait_until_free
 
 
-def show_plan(settings: Settings, selection: str, console: Console) -> int:
+def show_plan(settings: Settings | None, selection: str, console: Console) -> int:
     """Print the plan of the extracts and return the exit code: 1 when one is refused.
 
     A mart that is not built yet has no columns to refuse, so that it is told and is no failure.
 
     Args:
-        settings: Where everything is.
+        settings: Where everything is; None to read it, so that what is wrong is told with the rest.
         selection: Which extracts, in dbt's selection syntax; "" for all.
         console: Where to print.
 
     Raises:
         ManifestError: The project cannot be read, or nothing is selected.
-        MartConfigError: Some `meta.tableau` is not valid.
+        ConfigurationError: Something else that is configured is not valid, as no run would begin.
         DatabaseLocked: Another process writes and does not let go in time.
     """
-    settings.export()
-    prepared = prepare(find_project(settings), settings.mds_marts)
-    extracts = _selected(prepared, settings, selection)
+    found = configured(FolderTranslator(), settings)
+    prepared, settings = found.valid(), found.settings
+    extracts = _selected(prepared, found.extracts, selection)
     plans = _planned(prepared, extracts, settings, console)
     for plan in plans:
         _show(plan, settings.target, console)
@@ -90,13 +91,9 @@ def _build_command(prepared: Prepared, extracts: Iterable[Extract]) -> str:
     return f"dagster asset materialize --select {quote(wanted)} -m mds_tableau.definitions"
 
 
-def _selected(prepared: Prepared, settings: Settings, selection: str) -> tuple[Extract, ...]:
-    extracts = plan_extracts(
-        prepared.manifest,
-        prepared.selected,
-        selection=settings.mds_marts,
-        project=settings.tableau_project,
-    )
+def _selected(
+    prepared: Prepared, extracts: tuple[Extract, ...], selection: str
+) -> tuple[Extract, ...]:
     if not selection:
         return extracts
     try:

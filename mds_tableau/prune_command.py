@@ -84,7 +84,7 @@ def _found(settings: Settings) -> list[Old]:
 def _gone(settings: Settings, *, is_wanted: bool) -> list[Old]:
     # loads dbt; only this needs it
     from mds_tableau.defs.project import find_project, prepare
-    from mds_tableau.extracts import plan_extracts
+    from mds_tableau.project_extracts import plan_extracts
 
     try:
         prepared = prepare(find_project(settings), settings.mds_marts)
@@ -93,7 +93,7 @@ def _gone(settings: Settings, *, is_wanted: bool) -> list[Old]:
             prepared.selected,
             selection=settings.mds_marts,
             project=settings.tableau_project,
-        )
+        ).valid()
     except MdsTableauError:
         # without a project nothing is known to be gone from it
         if is_wanted:

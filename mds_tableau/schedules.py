@@ -5,7 +5,7 @@ schedules, and resolving a dbt selection to whoever knows dbt; jobs are made in 
 """
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 import yaml
 
 from mds_tableau.deadlines import is_zone
-from mds_tableau.errors import ScheduleError
+from mds_tableau.errors import MdsTableauError, ScheduleError
 from mds_tableau.extracts import Extract
 
 FILE: Final = "schedules.yml"
@@ -25,6 +25,9 @@ DEFAULT: Final = "daily"
 _KEYS: Final = ("cron", "timezone", "select")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _TAKEN: Final = {"all": "the job refresh_all"}
+
+CronProblem = Callable[[str, str], str | None]
+"""Says why a cron expression never ticks in a zone, None when it does."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Declared:
         """The dbt selections that have to be resolved."""
         return tuple(sorted({one.select for one in self.schedules if one.select}))
 
+    @property
+    def errors(self) -> tuple[MdsTableauError, ...]:
+        """What is wrong, where no extracts are known; a ScheduleError at the most."""
+        return (_error(self.problems),) if self.problems else ()
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -77,25 +85,30 @@ class Assigned:
     extracts: tuple[Extract, ...]
 
 
-def read_schedules(folder: Path, default: Schedule, *, is_default_set: bool) -> Declared:
+def read_schedules(
+    folder: Path, default: Schedule, *, is_default_set: bool, cron_problem: CronProblem
+) -> Declared:
     """Read the schedules of a dbt project; without a file there is the default one.
 
     Args:
         folder: Folder of the dbt project.
         default: The schedule by the settings; its zone is that of all that name none.
         is_default_set: Whether the settings name its cron expression themselves.
+        cron_problem: Knows cron expressions.
     """
     path = folder / FILE
+    by_settings = list(_cron_problems([default], (), path, cron_problem))
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
-        return Declared([default])
+        return Declared([default], by_settings)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return Declared(
             [default],
             [
+                *by_settings,
                 f"{path} cannot be read: {error}\nPut cron expressions in quotes, as in "
-                "daily: {cron: '30 6 * * *'}."
+                "daily: {cron: '30 6 * * *'}.",
             ],
         )
     given = content.get("schedules") if isinstance(content, Mapping) else None
@@ -104,9 +117,10 @@ def read_schedules(folder: Path, default: Schedule, *, is_default_set: bool) -> 
         return Declared(
             [default],
             [
+                *by_settings,
                 f"{path} has {found or 'nothing'} at its top. It must have one key, schedules, "
                 "with a mapping of names to cron, timezone and select: "
-                "schedules: {daily: {cron: '30 6 * * *'}}."
+                "schedules: {daily: {cron: '30 6 * * *'}}.",
             ],
         )
     schedules: dict[str, Schedule] = {DEFAULT: default}
@@ -122,7 +136,20 @@ def read_schedules(folder: Path, default: Schedule, *, is_default_set: bool) -> 
                 timezone=str(known.get("timezone", default.timezone)),
                 select=str(known.get("select", "")),
             )
-    return Declared(list(schedules.values()), problems, frozenset(map(str, given)))
+    written = frozenset(map(str, given))
+    problems += _cron_problems(schedules.values(), written, path, cron_problem)
+    return Declared(list(schedules.values()), problems, written)
+
+
+def _cron_problems(
+    schedules: Iterable[Schedule], written: Collection[str], path: Path, problem: CronProblem
+) -> Iterator[str]:
+    for schedule in schedules:
+        is_written = schedule.name in written
+        where = f"schedules.{schedule.name} in {path} has cron" if is_written else "MDS_SCHEDULE is"
+        # a zone that there is not is told already
+        if is_zone(schedule.timezone) and (wrong := problem(schedule.cron, schedule.timezone)):
+            yield f"{where} {schedule.cron!r}; {wrong}"
 
 
 def plan_schedules(
@@ -131,7 +158,7 @@ def plan_schedules(
     *,
     file: Path,
     selected: Callable[[str], Collection[str] | str],
-    cron_problem: Callable[[str, str], str | None],
+    unclear: Collection[str] = (),
 ) -> tuple[Assigned, ...]:
     """Return which schedule refreshes which extracts, the default one first.
 
@@ -140,20 +167,13 @@ def plan_schedules(
         extracts: All extracts.
         file: Path of `schedules.yml`, for the messages.
         selected: Resolves a dbt selection to unique ids; a text says why it cannot be.
-        cron_problem: Says why a cron expression never ticks in a zone, None when it does.
+        unclear: Names of extracts of which it is not known which schedule was meant.
 
     Raises:
         ScheduleError: A schedule is not valid or has no extract, an extract names a schedule that
             there is not, or is on two. Names every problem with its file.
     """
     problems = [*declared.problems]
-    for schedule in declared.schedules:
-        is_written = schedule.name in declared.written
-        where = f"schedules.{schedule.name} in {file} has cron" if is_written else "MDS_SCHEDULE is"
-        # a zone that there is not is told already
-        if is_zone(schedule.timezone):
-            wrong = cron_problem(schedule.cron, schedule.timezone)
-            problems += [f"{where} {schedule.cron!r}; {wrong}"] if wrong else []
     by_name = {schedule.name: schedule for schedule in declared.schedules}
     chosen: dict[str, dict[str, str]] = {extract.name: {} for extract in extracts}
     unresolved = set()
@@ -186,12 +206,18 @@ def plan_schedules(
         f"config.meta.tableau.schedule, give it a select that names exported models"
         f"{_but(one.schedule)}, or remove it."
         for one in plan
+        # it may be the one that was meant, and without any extract that is what is wrong
+        if not unclear and extracts
         if not one.extracts and one.schedule.name in declared.written - unresolved
     ]
     if problems:
-        lines = "".join(f"\n- {problem}" for problem in problems)
-        raise ScheduleError(f"The schedules cannot be used as they are:{lines}")
+        raise _error(problems)
     return tuple(one for one in plan if one.extracts)
+
+
+def _error(problems: Sequence[str]) -> ScheduleError:
+    lines = "".join(f"\n- {problem}" for problem in problems)
+    return ScheduleError(f"The schedules cannot be used as they are:{lines}")
 
 
 def _is_on(extract: Extract, schedule: Schedule, chosen: Collection[str]) -> bool:

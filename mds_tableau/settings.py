@@ -297,7 +297,7 @@ def load_settings(env_file: Path | None = Path(".env"), **given: str) -> Setting
     """
     settings, problems = read_settings(env_file, **given)
     if problems:
-        raise SettingsError(_report(problems))
+        raise settings_error(problems)
     return settings
 
 
@@ -318,7 +318,8 @@ def read_settings(env_file: Path | None = Path(".env"), **given: str) -> tuple[S
         problems = [_problem(str(d["loc"][0]), d["input"], d["msg"]) for d in details]
         # the rest is checked as if these were not set, so that everything is reported at once
         names = {str(detail["loc"][0]) for detail in details}
-        settings = Settings(**{name: Settings.model_fields[name].default for name in names})
+        defaults = {name: Settings.model_fields[name].default for name in names}
+        settings = Settings(**{**given, **defaults})
     return settings, problems + settings_problems(settings)
 
 
@@ -338,10 +339,7 @@ def _problem(name: str, seen: object, message: str) -> str:
     return f"{name.upper()}: {message}"
 
 
-def _report(problems: list[str]) -> str:
-    return "\n".join(
-        [
-            "Settings are missing or wrong; see .env.example for all of them.",
-            *map("- {}".format, problems),
-        ]
-    )
+def settings_error(problems: list[str]) -> SettingsError:
+    """Return the error that tells what is wrong with the settings."""
+    lines = "".join(f"\n- {problem}" for problem in problems)
+    return SettingsError(f"Settings are missing or wrong; see .env.example for all of them.{lines}")

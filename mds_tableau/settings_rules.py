@@ -71,9 +71,7 @@ def server_problems(settings: "Settings") -> list[str]:
 
 
 def sign_in_problems(settings: "Settings") -> list[str]:
-    """Return why nobody can be signed in."""
-    if settings.uses_sandbox:
-        return []
+    """Return why nobody can be signed in; nothing where nobody wants to be."""
     token = {
         "TABLEAU_TOKEN_NAME": settings.tableau_token_name,
         "TABLEAU_TOKEN_VALUE": settings.tableau_token_value.get_secret_value(),
@@ -94,6 +92,8 @@ def sign_in_problems(settings: "Settings") -> list[str]:
     ]
     if not begun and any(user.values()):
         begun = [ways[2]]
+    if not begun and settings.uses_sandbox:
+        return []
     if not begun:
         return [
             "TABLEAU_SERVER is set, but no way to sign in. Set TABLEAU_TOKEN_NAME and "
@@ -118,26 +118,22 @@ def route_problems(settings: "Settings") -> Iterator[str]:
     yield from _proxy_problems(settings.tableau_proxy.get_secret_value())
     bundle = settings.tableau_ca_bundle
     certificate, key = settings.tableau_client_certificate, settings.tableau_client_key
-    missing = [
-        f"{name} is {str(path)!r}, and there is nothing. Set it to a PEM file."
-        for name, path in (
-            ("TABLEAU_CA_BUNDLE", bundle),
-            ("TABLEAU_CLIENT_CERTIFICATE", certificate),
-            ("TABLEAU_CLIENT_KEY", key),
-        )
-        if path is not None and not path.exists()
-    ]
-    yield from missing
+    for name, path in (
+        ("TABLEAU_CA_BUNDLE", bundle),
+        ("TABLEAU_CLIENT_CERTIFICATE", certificate),
+        ("TABLEAU_CLIENT_KEY", key),
+    ):
+        if path is not None and not path.exists():
+            yield f"{name} is {str(path)!r}, and there is nothing. Set it to a PEM file."
     if key is not None and certificate is None:
         yield "TABLEAU_CLIENT_CERTIFICATE is missing; TABLEAU_CLIENT_KEY is set and needs it."
-    if missing:
-        return
     if bundle is not None and bundle.is_file() and not _holds_authorities(bundle):
         yield (
             f"TABLEAU_CA_BUNDLE is {str(bundle)!r}, which holds no certificate in PEM form "
             "(-----BEGIN CERTIFICATE-----). Ask for your company's authority in that form."
         )
-    if certificate is not None and not _is_usable(certificate, key):
+    are_there = all(path is None or path.exists() for path in (certificate, key))
+    if certificate is not None and are_there and not _is_usable(certificate, key):
         yield (
             f"TABLEAU_CLIENT_CERTIFICATE ({str(certificate)!r}) and "
             f"{'TABLEAU_CLIENT_KEY' if key else 'the key in it'} cannot be used together: both "

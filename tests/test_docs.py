@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from mds_tableau.cli import main
 from mds_tableau.database_sources import ALLOWED_INGEST
-from mds_tableau.extracts import ALLOWED_META, PUBLISH_MODES
+from mds_tableau.extracts import PUBLISH_MODES
+from mds_tableau.mart_meta import ALLOWED_META
 from mds_tableau.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -1,7 +1,7 @@
 """What `schedules.yml` may say, and which extract ends up on which schedule."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from mds_tableau.defs.schedules import cron_problem
 from mds_tableau.errors import ScheduleError
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
-from mds_tableau.schedules import Schedule, plan_schedules, read_schedules
+from mds_tableau.schedules import Declared, Schedule, plan_schedules, read_schedules
 
 BY_SETTINGS = Schedule("daily", "30 6 * * *", "Europe/London")
 
@@ -19,6 +19,13 @@ def extract(name: str, schedule: str | None = "") -> Extract:
     """An extract of one mart."""
     mart = Mart(f"model.p.{name}", name, name, f"models/{name}.sql", "", "table", {}, ())
     return Extract(name, (mart,), name, "Default", "", publish=True, schedule=schedule)
+
+
+def read(folder: Path, *, is_default_set: bool) -> Declared:
+    """What the file says."""
+    return read_schedules(
+        folder, BY_SETTINGS, is_default_set=is_default_set, cron_problem=cron_problem
+    )
 
 
 def plan(
@@ -32,11 +39,10 @@ def plan(
     if text is not None:
         (folder / "schedules.yml").write_text(text, encoding="utf-8")
     planned = plan_schedules(
-        read_schedules(folder, BY_SETTINGS, is_default_set=is_default_set),
+        read(folder, is_default_set=is_default_set),
         extracts,
         file=folder / "schedules.yml",
         selected=(selections or {}).__getitem__,
-        cron_problem=cron_problem,
     )
     return {one.schedule.name: [e.name for e in one.extracts] for one in planned}
 
@@ -51,7 +57,7 @@ def problems(folder: Path, text: str, *extracts: Extract, **given: object) -> li
 def test_without_a_file_all_are_on_the_schedule_of_the_settings(tmp_path: Path) -> None:
     """`daily` has every extract, when and where the settings say."""
     assert plan(tmp_path, None, extract("a"), extract("b")) == {"daily": ["a", "b"]}
-    [daily] = read_schedules(tmp_path, BY_SETTINGS, is_default_set=True).schedules
+    [daily] = read(tmp_path, is_default_set=True).schedules
     assert daily == BY_SETTINGS
 
 
@@ -65,8 +71,8 @@ schedules:
     extracts = [extract("a"), extract("b"), extract("c", "month"), extract("d", None)]
     found = plan(tmp_path, text, *extracts, selections={"tag:us": ["model.p.b", "model.p.x"]})
     assert found == {"daily": ["a"], "weekdays": ["b"], "month": ["c"]}
-    read = read_schedules(tmp_path, BY_SETTINGS, is_default_set=False)
-    assert list(read.schedules) == [
+    said = read(tmp_path, is_default_set=False)
+    assert list(said.schedules) == [
         BY_SETTINGS,
         Schedule("weekdays", "0 7 * * 1-5", "America/New_York", "tag:us"),
         Schedule("month", "0 5 1 * *", "Europe/London"),
@@ -77,7 +83,7 @@ def test_the_file_may_say_when_daily_is(tmp_path: Path) -> None:
     """What stands in the file wins over the default of the setting, and not over the setting."""
     text = "schedules: {daily: {cron: '0 5 * * *', timezone: Asia/Tokyo}}"
     assert plan(tmp_path, text, extract("a")) == {"daily": ["a"]}
-    [daily] = read_schedules(tmp_path, BY_SETTINGS, is_default_set=False).schedules
+    [daily] = read(tmp_path, is_default_set=False).schedules
     assert daily == Schedule("daily", "0 5 * * *", "Asia/Tokyo")
     assert problems(tmp_path, text, is_default_set=True) == [
         "schedules.daily in p/schedules.yml has cron '0 5 * * *', and MDS_SCHEDULE is "
@@ -167,6 +173,24 @@ def test_an_empty_file_or_bytes_that_are_no_text_are_told(tmp_path: Path) -> Non
     (tmp_path / "schedules.yml").write_bytes(b"\xff\xfe")
     with pytest.raises(ScheduleError, match=r"schedules\.yml cannot be read: .*codec"):
         plan(tmp_path, None, extract("a"))
+
+
+def test_what_may_be_meant_for_a_schedule_is_not_missed_there(tmp_path: Path) -> None:
+    """Where it is not known what a model says of its schedule, none is called empty."""
+    (tmp_path / "schedules.yml").write_text("schedules: {month: {cron: '0 5 1 * *'}}")
+    declared = read(tmp_path, is_default_set=False)
+
+    def planned(*extracts: Extract, unclear: Collection[str]) -> list[str]:
+        plan = plan_schedules(
+            declared, extracts, file=tmp_path, selected=lambda _: (), unclear=unclear
+        )
+        return [one.schedule.name for one in plan]
+
+    assert planned(extract("a"), unclear=["a"]) == ["daily"]
+    # without any extract that is what is wrong
+    assert planned(unclear=[]) == []
+    with pytest.raises(ScheduleError, match="has no extract"):
+        planned(extract("a"), unclear=[])
 
 
 def test_false_and_a_selection_contradict_each_other(tmp_path: Path) -> None:

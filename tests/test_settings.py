@@ -150,8 +150,45 @@ def test_two_ways_to_sign_in_are_a_problem(given: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", [*TOKEN, *USER, *APP, "TABLEAU_SITE"])
 def test_credentials_without_a_server_are_a_problem(name: str) -> None:
     """Whoever gives credentials or a site does not mean the sandbox."""
-    [line] = problems(**{name: "x"})
+    line, *_ = problems(**{name: "x"})
     assert line.startswith(f"TABLEAU_SERVER is missing, but {name} is set. Set TABLEAU_SERVER to")
+
+
+def test_what_is_missing_beside_the_server_is_told_with_it() -> None:
+    """So that nobody sets the server first and is told of the rest then."""
+    server, rest = problems(TABLEAU_TOKEN_NAME="x")
+    assert server.startswith("TABLEAU_SERVER is missing, but TABLEAU_TOKEN_NAME is set.")
+    assert rest == "TABLEAU_TOKEN_VALUE is missing; TABLEAU_TOKEN_NAME is set and needs it."
+
+
+def test_what_was_given_is_looked_at_though_something_is_not_of_its_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An option takes the place of a setting also where another setting is wrong."""
+    monkeypatch.setenv("MDS_KEEP", "many")
+    monkeypatch.setenv("TABLEAU_SERVER", "ftp://of.the.environment")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, tableau_server="http://tableau.test", mds_memory="lots")
+    said = str(caught.value)
+    assert "MDS_KEEP is 'many'" in said
+    assert "MDS_MEMORY is 'lots'" in said
+    assert "TABLEAU_SERVER is 'http://tableau.test'; credentials are never sent" in said
+    assert "ftp://" not in said
+
+
+def test_files_of_the_route_are_looked_at_apart_from_each_other(tmp_path: Path) -> None:
+    """One that is missing does not hide that another is none."""
+    (tmp_path / "none.pem").write_text("nothing")
+    # certificate and key cannot be looked at together before both are there
+    missing, bundle = problems(
+        TABLEAU_SERVER=SERVER,
+        **dict.fromkeys(TOKEN, "x"),
+        TABLEAU_CA_BUNDLE=str(tmp_path / "none.pem"),
+        TABLEAU_CLIENT_CERTIFICATE=str(tmp_path / "none.pem"),
+        TABLEAU_CLIENT_KEY=str(tmp_path / "gone.pem"),
+    )
+    assert missing.startswith("TABLEAU_CLIENT_KEY is")
+    assert bundle.startswith("TABLEAU_CA_BUNDLE is")
 
 
 def test_a_project_is_for_the_sandbox_too() -> None:

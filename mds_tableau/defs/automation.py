@@ -15,10 +15,10 @@ from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.defs.conditions import rebuilt_sensor
 from mds_tableau.defs.database_sensor import database_sensor
 from mds_tableau.defs.file_sensor import file_sensor
-from mds_tableau.defs.schedules import cron_problem, schedules
+from mds_tableau.defs.schedules import schedules
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Source
-from mds_tableau.schedules import DEFAULT, FILE, Declared, Schedule, plan_schedules, read_schedules
+from mds_tableau.schedules import Assigned
 from mds_tableau.settings import Settings
 
 
@@ -48,45 +48,23 @@ class Watched:
     cache: Path
 
 
-def declared_schedules(settings: Settings) -> Declared:
-    """Return what `schedules.yml` and the settings say of schedules."""
-    default = Schedule(DEFAULT, settings.mds_schedule, settings.mds_timezone)
-    return read_schedules(
-        settings.mds_dbt_project,
-        default,
-        is_default_set="mds_schedule" in settings.model_fields_set,
-    )
-
-
 def automation(
     settings: Settings,
-    declared: Declared,
+    plan: Sequence[Assigned],
     extracts: Sequence[Extract],
     assets: Sequence[dg.AssetsDefinition],
     *,
-    selections: Mapping[str, Any],
     watched: Watched,
 ) -> Automation:
     """Return jobs, schedules and sensors.
 
     Args:
         settings: How often sensors look, and whether all of it runs from the start.
-        declared: The schedules.
+        plan: Which schedule refreshes which extracts.
         extracts: All extracts.
         assets: Their assets.
-        selections: What each dbt selection of the schedules names, or why it names nothing.
         watched: What the sensors look at.
-
-    Raises:
-        ScheduleError: The schedules are not valid.
     """
-    plan = plan_schedules(
-        declared,
-        extracts,
-        file=settings.mds_dbt_project / FILE,
-        selected=lambda selection: selections[selection],
-        cron_problem=cron_problem,
-    )
     jobs, timed = schedules(plan, extracts, schedule_status(settings))
     seconds, status = settings.mds_sensor_seconds, sensor_status(settings)
     sensors: list[dg.SensorDefinition] = [rebuilt_sensor(assets, seconds=seconds, status=status)]

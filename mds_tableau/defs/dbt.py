@@ -18,7 +18,6 @@ from filelock import FileLock, Timeout
 
 from mds_tableau.defs.failing import told_plainly
 from mds_tableau.defs.ingest import IngestConfig, Ingester
-from mds_tableau.defs.names import check_names
 from mds_tableau.defs.project import Dbt, remove_old_builds
 from mds_tableau.manifest import Manifest, Mart
 from mds_tableau.results import NodeResult, ResultStore
@@ -220,9 +219,6 @@ def dbt_definitions(
     The sources that are read from databases belong to the same step as the models: one that cannot
     be read then keeps back what is built of it and nothing else, where a step of its own would have
     Dagster skip all of dbt.
-
-    Raises:
-        MartConfigError: Dagster can make no asset of a model's name, or takes two for one.
     """
     specs, check_specs = build_dbt_specs(
         translator=runner.translator,
@@ -234,7 +230,6 @@ def dbt_definitions(
         project=runner.project,
     )
     by_key = {spec.key: str(spec.metadata[_UNIQUE_ID]) for spec in specs}
-    check_names({**by_key, **ingester.by_key}, runner.manifest)
 
     @dg.multi_asset(
         name="dbt",

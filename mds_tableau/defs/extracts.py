@@ -2,7 +2,7 @@
 
 One op for each asset, so that what fails stops itself, what stands behind it, and nothing else.
 The work is done by `mds_tableau.export` and `hyper`; what is exported is decided in
-`mds_tableau.extracts`.
+`mds_tableau.project_extracts`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Refuses names of which Dagster can make no assets, in words that name the files.
 
-What an extract may be called is decided in `mds_tableau.extracts`.
+What an extract may be called is decided in `mds_tableau.project_extracts`.
 """
 
 from collections.abc import Mapping

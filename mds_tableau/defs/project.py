@@ -145,9 +145,10 @@ def prepare(project: DbtProject, selection: str, others: Sequence[str] = ()) -> 
     kept = target / "mds_tableau.json"
     # a run's workers, a sensor and the web server may all load the definitions at once
     with FileLock(target / ".mds_tableau.lock"):
-        stamp = {**_stamp(project, selection), "others": list(others)}
-        known = read_json(kept) or {}
-        if not project.manifest_path.is_file() or known.get("stamp") != stamp:
+        stamp, known = _stamp(project, selection), read_json(kept) or {}
+        # who asks for fewer selections must not have them all resolved anew the next time
+        is_known = known.get("stamp") == stamp and set(others) <= known["others"].keys()
+        if not project.manifest_path.is_file() or not is_known:
             _install(project)
             known = {
                 "stamp": stamp,

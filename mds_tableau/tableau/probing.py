@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -44,12 +45,12 @@ class Rights:
     Attributes:
         user: Name of the user.
         role: The role on the site.
-        is_writeable: Whether the user may write into the project.
+        writeable: Whether the user may write into a project, by LUID of those that were asked for.
     """
 
     user: str | None
     role: str | None
-    is_writeable: bool | None
+    writeable: Mapping[str, bool | None]
 
 
 def probe(server: str, patience: Patience, route: Route) -> ServerFacts:
@@ -94,8 +95,8 @@ def probe(server: str, patience: Patience, route: Route) -> ServerFacts:
     )
 
 
-def rights(session: Session, project: Project) -> Rights:
-    """Return what the user who is signed in may do in a project, as far as it is told.
+def rights(session: Session, projects: Iterable[Project]) -> Rights:
+    """Return what the user who is signed in may do in some projects, as far as it is told.
 
     Raises:
         MdsTableauError: The server cannot be asked.
@@ -103,14 +104,13 @@ def rights(session: Session, project: Project) -> Rights:
 
     def ask(client: TSC.Server) -> Rights:
         options = TSC.RequestOptions(pagesize=1000)
-        told = [
-            one.writeable for one in TSC.Pager(client.projects, options) if one.id == project.id
-        ]
+        told = {str(one.id): one.writeable for one in TSC.Pager(client.projects, options)}
+        writeable = {project.id: told.get(project.id) for project in projects}
         try:
             user = client.users.get_by_id(str(client.user_id))
         except ServerResponseError:
             # not everybody may look up users, not even oneself
-            return Rights(None, None, told[0] if told else None)
-        return Rights(user.name, user.site_role, told[0] if told else None)
+            return Rights(None, None, writeable)
+        return Rights(user.name, user.site_role, writeable)
 
     return session.ask("Looking at what the user may do", ask)

@@ -1,5 +1,7 @@
 """`mds-tableau doctor`: what it looks at on the way to a server and there, with real servers."""
 
+import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from mds_tableau.tableau import turns
 from tests.certificates import self_signed
 from tests.commands.conftest import APP, PUBLISHER, TOKEN, Run
 from tests.commands.test_doctor import of, statuses
+from tests.pipeline import DERIVED, ROOT
 
 pytestmark = pytest.mark.hyper
 
@@ -86,6 +89,61 @@ def test_user_without_rights_is_told(run: Run, published: Sandbox) -> None:
     assert one["status"] == "fail"
     assert "user 'grace'" in one["found"]
     assert "Ask the owner of the project" in one["advice"]
+
+
+@pytest.mark.dbt
+def test_each_project_that_an_extract_goes_to_is_looked_at(
+    on_server: Run, run: Run, published: Sandbox, tmp_path: Path
+) -> None:
+    """One line if all are well, else one for each that is not, with what was to go there."""
+    project = tmp_path / "counter"
+    shutil.copytree(ROOT / "tests" / "projects" / "counter", project, ignore=DERIVED)
+    marts = project / "models" / "marts"
+    (marts / "more.sql").write_text("select 1 as n")
+
+    def going(**places: str) -> None:
+        models = [
+            {"name": name, "config": {"meta": {"tableau": {"project": place}}}}
+            for name, place in places.items()
+        ]
+        (marts / "marts.yml").write_text(json.dumps({"models": models}))
+
+    # the default project is none of them, so that it need not be there
+    given = {"MDS_DBT_PROJECT": str(project), "TABLEAU_PROJECT": "Nobody's"}
+    going(sales="Retail/Daily", people="retail / daily", more="Archive/Daily")
+    result = on_server("doctor", "--json", **given)
+    [one], [right] = of(result, "project"), of(result, "rights")
+    assert (one["status"], right["status"]) == ("ok", "ok"), result.output
+    assert one["found"] == "all 2 that extracts go to are there: 'Archive/Daily', 'Retail/Daily'"
+    assert "may write to all 2 projects" in right["found"]
+
+    going(sales="Retail/Dialy", people="Gone", more="Archive/Daily")
+    result = on_server("doctor", "--json", **given)
+    gone, misspelt = of(result, "project")
+    assert [gone["status"], misspelt["status"]] == ["fail", "fail"]
+    assert "There is no project 'Gone'" in gone["found"]
+    assert (gone["advice"], misspelt["advice"]) == ("For people.", "For sales.")
+    assert "'Retail/Daily'" in misspelt["found"]
+    # and what is there is looked at all the same
+    assert "may write to 'Archive/Daily'" in of(result, "rights")[0]["found"]
+    assert result.exit_code == 1
+    result = on_server("doctor", "--json", **given, MDS_CREATE_PROJECTS="true")
+    assert [one["status"] for one in of(result, "project")] == ["warn", "warn"]
+
+    going(sales="Retail/Daily", people="Default", more="Archive/Daily")
+    as_grace = {
+        "TABLEAU_SERVER": published.url,
+        "TABLEAU_USERNAME": PUBLISHER.username,
+        "TABLEAU_PASSWORD": PUBLISHER.password,
+    }
+    result = run("doctor", "--json", **given, **as_grace)
+    assert [one["status"] for one in of(result, "project")] == ["ok"]
+    refused = [one["found"] for one in of(result, "rights") if one["status"] == "fail"]
+    assert sorted(text.rpartition(" to ")[2] for text in refused) == [
+        "'Archive/Daily'",
+        "'Default'",
+        "'Retail/Daily'",
+    ]
 
 
 def test_missing_project_fails_unless_it_is_created(on_server: Run) -> None:
@@ -224,9 +282,9 @@ def test_proxy_is_told_without_its_password(
 def test_settings_that_hold_a_secret_are_not_repeated(run: Run) -> None:
     """Neither in a line nor in JSON, also where the proxy itself is refused."""
     secret = "ftp://ada:hidden@proxy"
-    for json in ((), ("--json",)):
+    for words in ((), ("--json",)):
         result = run(
-            "doctor", *json, TABLEAU_SERVER="https://ada:hidden@tableau.test", TABLEAU_PROXY=secret
+            "doctor", *words, TABLEAU_SERVER="https://ada:hidden@tableau.test", TABLEAU_PROXY=secret
         )
         assert result.exit_code == 1
         assert "hidden" not in result.output

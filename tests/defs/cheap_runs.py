@@ -24,7 +24,7 @@ from mds_tableau.settings import Settings, load_settings
 from tests.alerts.catchers import Catcher
 from tests.e2e.webserver import make_home
 from tests.pipeline import execute
-from tests.test_extracts import model, plan
+from tests.test_project_extracts import model, plan
 
 Act = Callable[[], object]
 

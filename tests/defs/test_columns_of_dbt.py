@@ -5,7 +5,8 @@ import pytest
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.defs.project import find_project, prepare
 from mds_tableau.errors import MartConfigError
-from mds_tableau.extracts import Extract, plan_extracts
+from mds_tableau.extracts import Extract
+from mds_tableau.project_extracts import plan_extracts
 from tests.pipeline import Workplace
 
 pytestmark = pytest.mark.dbt
@@ -30,7 +31,7 @@ def _plan(shop: Workplace, yaml: str) -> Extract:
     prepared = prepare(find_project(shop.settings()), "revenue")
     [extract] = plan_extracts(
         prepared.manifest, prepared.selected, selection="revenue", project="Default"
-    )
+    ).valid()
     return extract
 
 

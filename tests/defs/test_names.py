@@ -6,9 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mds_tableau.errors import MartConfigError
-from mds_tableau.extracts import plan_extracts, step_name
+from mds_tableau.extracts import step_name
 from mds_tableau.manifest import Manifest
 from mds_tableau.pipeline import build_definitions
+from mds_tableau.project_extracts import plan_extracts
 from tests.pipeline import Workplace
 
 
@@ -41,7 +42,7 @@ def _we_take(*names: str) -> bool:
     }
     manifest = Manifest({"metadata": {}, "nodes": nodes, "sources": {}})
     try:
-        plan_extracts(manifest, nodes, selection="*", project="Default")
+        plan_extracts(manifest, nodes, selection="*", project="Default").valid()
     except MartConfigError:
         return False
     return True

@@ -8,9 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mds_tableau.column_options import ColumnOptions
-from mds_tableau.errors import ManifestError, MartConfigError
-from mds_tableau.extracts import ALLOWED_META, Extract, plan_extracts
+from mds_tableau.errors import ConfigurationError, ManifestError, MartConfigError
+from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest
+from mds_tableau.mart_meta import ALLOWED_META
+from mds_tableau.project_extracts import plan_extracts
 
 
 def model(name: str, tableau: Any = ..., package: str = "p", **changes: Any) -> dict[str, Any]:
@@ -37,7 +39,9 @@ def plan(*models: dict[str, Any], selected: Collection[str] | None = None) -> tu
     nodes = {model["unique_id"]: model for model in models}
     manifest = Manifest({"metadata": {"project_name": "retail"}, "nodes": nodes, "sources": {}})
     chosen = nodes if selected is None else selected
-    return plan_extracts(manifest, chosen, selection="fqn:*.marts.*", project="Default/Marts")
+    return plan_extracts(
+        manifest, chosen, selection="fqn:*.marts.*", project="Default/Marts"
+    ).valid()
 
 
 def problems(*models: dict[str, Any]) -> list[str]:
@@ -225,7 +229,9 @@ def test_a_deadline_is_the_models_or_the_settings() -> None:
     nodes = {one["unique_id"]: one for one in manifest}
     content = {"metadata": {"project_name": "retail"}, "nodes": nodes, "sources": {}}
     given = {"selection": "s", "project": "Default", "zone": "Asia/Tokyo"}
-    extracts = plan_extracts(Manifest(content), nodes, **given, deadline="07:30 Europe/London")
+    extracts = plan_extracts(
+        Manifest(content), nodes, **given, deadline="07:30 Europe/London"
+    ).valid()
     assert {one.name: str(one.deadline) for one in extracts} == {
         "own": "08:00 Asia/Tokyo mon",
         "none": "None",
@@ -390,7 +396,7 @@ def test_all_problems_are_told_together() -> None:
     nodes = {model["unique_id"]: model for model in models}
     manifest = Manifest({"metadata": {}, "nodes": nodes, "sources": {}})
     with pytest.raises(MartConfigError, match="cannot be exported") as caught:
-        plan_extracts(manifest, ["model.p.fine"], selection="fine", project="x")
+        plan_extracts(manifest, ["model.p.fine"], selection="fine", project="x").valid()
     heads = re.findall(r"\n- (.*?) of ", str(caught.value))
     assert heads == [
         "meta.tableau",
@@ -438,6 +444,54 @@ def test_extracts_of_different_places_are_fine(other: dict[str, Any]) -> None:
         model("c", other),
     ]
     assert len(plan(*models)) == 3
+
+
+def test_places_are_compared_though_something_else_is_wrong() -> None:
+    """Unless what is wrong may say that the place is another one."""
+    twice = model("b", {"datasource": "a"})
+    two = "2 extracts go to the datasource 'a'"
+    for other in ({"keep": -1}, {"schedule": 7}, {"mode": "auto", "deadline": "noon"}):
+        first, second = problems(model("a", other), twice)
+        assert (first.startswith("meta.tableau."), second.startswith(two)) == (True, True)
+    for other in ({"projct": "B"}, {"project": "a//b"}, {"publish": "no"}):
+        [only] = problems(model("a", other), twice)
+        assert not only.startswith(two)
+
+
+def test_what_can_be_understood_is_there_beside_what_is_wrong() -> None:
+    """One extract of each name; unclear are those that may have meant another schedule."""
+    models = (
+        model("a", {"schedule": "month", "keep": -1}),
+        model("b", {"schedul": "month"}),
+        model("c", {"schedule": 1, "project": "P"}),
+        model("c", package="z"),
+        model("d", "yes"),
+        model("e", {"schedul": "month", "schedule": "month"}),
+    )
+    nodes = {one["unique_id"]: one for one in models}
+    manifest = Manifest({"metadata": {"project_name": "retail"}, "nodes": nodes, "sources": {}})
+    planned = plan_extracts(manifest, nodes, selection="s", project="Default")
+    assert [(one.name, one.schedule) for one in planned.extracts] == [
+        ("a", "month"),
+        ("b", ""),
+        ("c", ""),
+        ("d", ""),
+        ("e", "month"),
+    ]
+    assert planned.unclear == {"b", "c", "d"}
+    [error] = planned.errors
+    assert str(error).count("\n- ") == 6
+
+
+def test_a_selection_of_nothing_hides_no_other_problem() -> None:
+    """What is wrong with any model is told with it."""
+    nodes = {"model.p.a": model("a", {"keep": -1})}
+    manifest = Manifest({"metadata": {"project_name": "retail"}, "nodes": nodes, "sources": {}})
+    planned = plan_extracts(manifest, [], selection="tag:none", project="Default")
+    with pytest.raises(ConfigurationError) as caught:
+        planned.valid()
+    assert "meta.tableau.keep of 'a'" in str(caught.value)
+    assert "The dbt selection 'tag:none' names no model" in str(caught.value)
 
 
 def test_nothing_selected_is_an_error() -> None:
