@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError, MartConfigError
+from mds_tableau.errors import InputError, MartConfigError, MdsTableauError
 from mds_tableau.inputs.tables import checked_query
 from mds_tableau.manifest import Manifest, SourceRelation, SourceTable
 
@@ -80,25 +80,36 @@ ALLOWED_INGEST: Final[Mapping[str, Callable[[object], str | None]]] = {
 """The keys of `meta.ingest`, each with a check that says what is expected of a bad value."""
 
 
-def database_sources(manifest: Manifest) -> tuple[DatabaseSource, ...]:
-    """Return the sources that are read from databases, by unique id.
+@dataclass(frozen=True)
+class ProjectSources:
+    """The sources of a dbt project that are read from databases.
+
+    Attributes:
+        sources: Those that are valid, by unique id.
+        errors: What is wrong with others; a MartConfigError at the most.
+    """
+
+    sources: tuple[DatabaseSource, ...]
+    errors: tuple[MdsTableauError, ...] = ()
+
+
+def database_sources(manifest: Manifest) -> ProjectSources:
+    """Return the sources that are read from databases, and what is wrong with them.
 
     What stands at the source holds for each of its tables that does not say otherwise; `false` at a
-    table leaves it out.
-
-    Raises:
-        MartConfigError: Some `meta.ingest` is not valid, or the table it names is made by somebody
-            else too. Names every problem with its file.
+    table leaves it out. The error names every problem with its file: some `meta.ingest` is not
+    valid, or the table it names is made by somebody else too.
     """
     tables = [table for table in manifest.source_tables() if _is_asked(table)]
     told = {table.unique_id: list(_problems(table)) for table in tables}
     found = [_source(table) for table in tables if not told[table.unique_id]]
     problems = [problem for of_table in told.values() for problem in of_table]
     problems += _made_twice(found, manifest)
-    if problems:
-        lines = "".join(f"\n- {problem}" for problem in problems)
-        raise MartConfigError(f"Sources of the dbt project cannot be ingested as they are:{lines}")
-    return tuple(found)
+    if not problems:
+        return ProjectSources(tuple(found))
+    lines = "".join(f"\n- {problem}" for problem in problems)
+    error = MartConfigError(f"Sources of the dbt project cannot be ingested as they are:{lines}")
+    return ProjectSources(tuple(found), (error,))
 
 
 def _given(table: SourceTable) -> object:

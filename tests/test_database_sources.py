@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mds_tableau.database_sources import DatabaseSource, database_sources
-from mds_tableau.errors import MartConfigError
+from mds_tableau.errors import MartConfigError, refuse
 from mds_tableau.manifest import Manifest
 
 
@@ -37,9 +37,16 @@ def sources(*tables: tuple[str, dict[str, Any] | None], **common: Any) -> Manife
     return Manifest({"metadata": {}, "nodes": {"model.p.fct_orders": orders}, "sources": content})
 
 
+def found_in(manifest: Manifest) -> tuple[DatabaseSource, ...]:
+    """The sources, if nothing is wrong."""
+    found = database_sources(manifest)
+    refuse(found.errors)
+    return found.sources
+
+
 def test_a_source_says_once_what_holds_for_its_tables() -> None:
     """A table adds to it, or is left out; its own name is the default, quoted if need be."""
-    found = database_sources(
+    found = found_in(
         sources(
             ("customers", None),
             ("items", {"ingest": {"query": "select 1 as a", "types": {"a": "BIGINT"}}}),
@@ -70,7 +77,7 @@ def test_a_source_says_once_what_holds_for_its_tables() -> None:
 
 def test_sources_without_it_are_none_of_ours() -> None:
     """Files, and tables that somebody else loads, are left alone."""
-    assert database_sources(sources(("a", None), ("b", {"config": {}}))) == ()
+    assert found_in(sources(("a", None), ("b", {"config": {}}))) == ()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_sources_without_it_are_none_of_ours() -> None:
 def test_what_is_wrong_is_said_with_file_and_advice(ingest: object, said: str) -> None:
     """Each message names the source and its file."""
     with pytest.raises(MartConfigError, match=said) as error:
-        database_sources(sources(("orders", {"ingest": ingest})))
+        found_in(sources(("orders", {"ingest": ingest})))
     assert "the dbt source 'raw.orders' (models/sources.yml)" in str(error.value)
 
 
@@ -109,7 +116,7 @@ def test_a_url_in_the_place_of_a_variable_is_not_repeated() -> None:
     """It may hold a password, and the message goes into logs."""
     wrong = {"connection": "postgresql://ann:hunter2@db/shop"}
     with pytest.raises(MartConfigError, match="the name of an environment variable") as error:
-        database_sources(sources(("orders", {"ingest": wrong})))
+        found_in(sources(("orders", {"ingest": wrong})))
     assert "hunter2" not in str(error.value)
     assert "postgresql" not in str(error.value)
 
@@ -118,7 +125,7 @@ def test_a_table_that_somebody_else_makes_is_refused() -> None:
     """A model's, another source's, and one whose location is a file."""
     main = {"schema": "main", "ingest": {"connection": "A"}}
     with pytest.raises(MartConfigError) as error:
-        database_sources(
+        found_in(
             sources(
                 ("FCT_ORDERS", main),
                 ("a", {"ingest": {"connection": "A"}}),
@@ -135,13 +142,27 @@ def test_a_table_that_somebody_else_makes_is_refused() -> None:
     ]
     meta = {"ingest": {"connection": "A"}, "external_location": "x.csv"}
     with pytest.raises(MartConfigError, match="and an external_location"):
-        database_sources(sources(("f", {"config": {"meta": meta}})))
+        found_in(sources(("f", {"config": {"meta": meta}})))
 
 
 def test_all_problems_are_told_together() -> None:
     """One line for each, of all sources."""
     with pytest.raises(MartConfigError) as error:
-        database_sources(
-            sources(("a", {"ingest": {"x": 1}}), ("b", {"ingest": {"connection": "a b"}}))
-        )
+        found_in(sources(("a", {"ingest": {"x": 1}}), ("b", {"ingest": {"connection": "a b"}})))
     assert len(str(error.value).splitlines()) == 4
+
+
+def test_what_is_right_is_there_beside_what_is_wrong() -> None:
+    """So that a doctor can try its connection; and it is compared with what others make."""
+    good = {"connection": "A"}
+    found = database_sources(
+        sources(
+            ("a", {"ingest": {"x": 1}}),
+            ("b", {"ingest": good}),
+            ("fct_orders", {"schema": "main", "ingest": good}),
+        )
+    )
+    assert [one.name for one in found.sources] == ["raw.b", "raw.fct_orders"]
+    [error] = found.errors
+    assert "Unknown key 'x'" in str(error)
+    assert "which models/fct_orders.sql makes too" in str(error)

@@ -86,11 +86,11 @@ def configured(translator: DagsterDbtTranslator, settings: Settings | None = Non
     manifest = prepared.manifest
     planned = _planned(manifest, prepared.selected, settings)
     errors += planned.errors
-    sources, schedules = tuple[DatabaseSource, ...](), tuple[Assigned, ...]()
+    read = database_sources(manifest)
+    errors += read.errors
     with _collected(errors):
-        sources = database_sources(manifest)
-    with _collected(errors):
-        check_names(_by_key(manifest, translator, sources), manifest)
+        check_names(_by_key(manifest, translator, read.sources), manifest)
+    schedules: tuple[Assigned, ...] = ()
     with _collected(errors):
         schedules = plan_schedules(
             declared,
@@ -99,7 +99,7 @@ def configured(translator: DagsterDbtTranslator, settings: Settings | None = Non
             file=settings.mds_dbt_project / FILE,
             selected=lambda selection: prepared.selections[selection],
         )
-    return Configured(settings, prepared, planned.extracts, sources, schedules, tuple(errors))
+    return Configured(settings, prepared, planned.extracts, read.sources, schedules, tuple(errors))
 
 
 def configured_extracts(
