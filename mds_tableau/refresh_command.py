@@ -7,12 +7,13 @@ not arrive to `defs.report`. Everything else that Dagster and dbt say goes to a 
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver
 from mds_tableau.exits import FAILED
@@ -74,7 +75,8 @@ def refresh(
     from mds_tableau.defs.refresh import Refresh, Step
 
     with _all_else_to(None if details else log) as console:
-        with console.status("Loading the pipeline") as status:
+        with _shown(console) as show:
+            show("Loading the pipeline")
             chosen = Refresh(extracts, select)
             ended: Counter[str] = Counter()
 
@@ -82,7 +84,7 @@ def refresh(
                 if step.name.startswith("tableau/"):
                     ended[step.state] += 1
                 if step.state == "begun":
-                    status.update(f"{step.name}: {step.made}" if step.made else step.name)
+                    show(f"{step.name}: {step.made}" if step.made else step.name)
                 elif not quiet or step.state == "FAILED":
                     console.print(
                         f"{step.state:6} {step.name:40} {step.seconds:7.1f} s", highlight=False
@@ -97,6 +99,27 @@ def refresh(
         # before the report, which is said last
         click.echo(f"Run {done.run_id} failed. All that it said: {log}", err=True)
         ctx.exit(FAILED)
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what goes on, and for how long; yield how to say what."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # what is printed meanwhile goes elsewhere, and would be shown above the line
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(what: str) -> None:
+            progress.reset(task, description=what)
+
+        yield show
 
 
 @contextmanager

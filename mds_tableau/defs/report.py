@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from mds_tableau.defs.dbt import node_name
 from mds_tableau.defs.ending import Ending

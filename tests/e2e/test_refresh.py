@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -115,6 +115,32 @@ def test_what_did_not_arrive_stands_last_and_without_a_traceback(
     details = refresh(place, "--select", "parquet/revenue", "--details")
     assert details.returncode == 1
     assert "STEP_FAILURE" in details.stdout + details.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_shows_what_goes_on_and_nothing_else(shop: Workplace) -> None:
+    """A line that changes, above it the steps; none of what goes to the file."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mds_tableau", "refresh", "revenue"],
+        env={**os.environ, **shop.environment, "TERM": "xterm", "COLUMNS": "100"},
+        cwd=shop.folder,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # which is how the end is told
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.wait() == 0
+    said = shown.decode()
+    assert "Loading the pipeline" in said
+    assert "tableau/revenue" in said
+    assert "0 published, 1 unchanged" in said
+    assert "STEP_SUCCESS" not in said
+    assert "dagster" not in said.lower()
 
 
 @pytest.mark.parametrize(
