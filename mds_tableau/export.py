@@ -122,14 +122,15 @@ def export_mart(
             select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
             columns = [(plan.name, plan.hyper_type) for plan in plans]
             figures = measure(connection, f"({select})", columns)
-            if may_reuse and (same := _same(folder, plans, figures)) is not None:
+            last = _last(folder)
+            if may_reuse and (same := _same(last, plans, figures)) is not None:
                 return replace(
                     same,
                     seconds=round(time.perf_counter() - started, 3),
                     warnings=tuple(warnings),
                     is_reused=True,
                 )
-            needed = needed_for_export(connection, mart.relation, _last(folder))
+            needed = needed_for_export(connection, mart.relation, last)
             require_room(folder, needed, f"Exporting {mart.wording.what} '{mart.name}'")
             beside.mkdir(parents=True)
             parts = _write(connection, mart, select, plans, figures, beside)
@@ -321,22 +322,23 @@ def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> ParquetVersion | None:
-    """Return the newest version if it says that it holds the same, and does, else None."""
+def _same(
+    last: ParquetVersion | None, plans: Sequence[ColumnPlan], figures: Figures
+) -> ParquetVersion | None:
+    """Return the last version if it says that it holds the same, and does, else None."""
+    if last is None or last.fingerprint != _fingerprint(plans, figures):
+        return None
     columns = [(plan.name, plan.hyper_type) for plan in plans]
     try:
-        newest = _last(folder)
-        if newest is None or newest.fingerprint != _fingerprint(plans, figures):
-            return None
-        pairs = zip(newest.parts, newest.paths, strict=True)
+        pairs = zip(last.parts, last.paths, strict=True)
         if any(sha256(path) != part.sha256 for part, path in pairs):
             return None
         # a manifest may have been corrected along with the parts
         with scratch() as connection:
-            seen = measure(connection, parts_relation(newest.paths), columns)
-    except (ExportError, ExtractError, OSError, duckdb.Error):
+            seen = measure(connection, parts_relation(last.paths), columns)
+    except (ExtractError, OSError, duckdb.Error):
         return None
-    return newest if seen == figures else None
+    return last if seen == figures else None
 
 
 def _last(folder: Path) -> ParquetVersion | None:

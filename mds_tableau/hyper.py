@@ -195,6 +195,7 @@ class Hyper:
                     seconds=round(time.perf_counter() - started, 3),
                     created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                     warnings=warnings,
+                    version=version.name,
                 )
                 write_record(made, record)
                 # a record without its file is noticed, and so is a file without its record

@@ -1,15 +1,16 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mds_tableau.errors import ExtractError
-from mds_tableau.extract_file import read_extract
+from mds_tableau.extract_file import read_extract, same_extract
 from mds_tableau.hyper import Hyper
-from mds_tableau.parquet import ParquetVersion
+from mds_tableau.parquet import ParquetVersion, read_version
 
 pytestmark = pytest.mark.hyper
 
@@ -90,3 +91,42 @@ def test_a_record_of_another_form_is_an_error(
     )
     with pytest.raises(ExtractError, match=message):
         read_extract(folder, "mart")
+
+
+def test_an_extract_is_that_of_its_version_whatever_the_clock_says(
+    export: Export, hyper: Hyper, folder: Path
+) -> None:
+    """A version of a day when the clock was wrong does not look newer than its extract for ever."""
+    version = export("SELECT 1 AS a")
+    ahead = version.folder.rename(version.folder.with_name("29990101T000000.000000Z"))
+    manifest = ahead / "_manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "created_at": "2999-01-01T00:00:00+00:00"}))
+    version = read_version(ahead)
+    made = hyper.convert(version, extract="mart", folder=folder)
+    same = same_extract(folder, "mart", version, exact=True)
+    assert same is not None
+    assert replace(same, seconds=made.seconds, is_reused=False) == made
+
+
+def test_an_extract_is_not_that_of_another_version_of_the_same_contents(
+    export: Export, hyper: Hyper, folder: Path
+) -> None:
+    """Written again in the same second it may be whole where the one before was not."""
+    hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+    again = export("SELECT 1 AS a")
+    assert read_extract(folder, "mart").fingerprint == again.fingerprint
+    assert same_extract(folder, "mart", again, exact=True) is None
+
+
+def test_an_extract_of_a_release_that_named_no_version_is_made_again(
+    export: Export, hyper: Hyper, folder: Path
+) -> None:
+    """Its record is still read, so that it can be published meanwhile."""
+    version = export("SELECT 1 AS a")
+    made = hyper.convert(version, extract="mart", folder=folder)
+    record = json.loads((folder / "mart.json").read_text())
+    record.pop("version", None)
+    (folder / "mart.json").write_text(json.dumps(record))
+    assert read_extract(folder, "mart").sha256 == made.sha256
+    assert same_extract(folder, "mart", version, exact=True) is None
