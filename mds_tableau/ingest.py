@@ -19,8 +19,9 @@ from mds_tableau.database_sources import DatabaseSource
 from mds_tableau.errors import InputError, MdsTableauError
 from mds_tableau.figures import ENGINE
 from mds_tableau.inputs import Progress, silent
+from mds_tableau.inputs.database_reader import DatabaseInput
 from mds_tableau.inputs.database_url import FromVariable, location, scrubbed
-from mds_tableau.inputs.databases import DatabaseInput, load_database
+from mds_tableau.inputs.databases import load_database
 from mds_tableau.inputs.increasing import CannotContinueError, Increasing, Watermark
 from mds_tableau.warehouse_tables import Column, Tables
 
