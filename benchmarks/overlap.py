@@ -15,7 +15,8 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import Password, Session, publish, sign_in, uploading

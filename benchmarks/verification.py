@@ -19,7 +19,8 @@ import duckdb
 
 from mds_tableau.columns import quote_path
 from mds_tableau.demo import place_data
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 
 REPETITIONS: Final = 5

@@ -16,7 +16,7 @@ import duckdb
 
 from mds_tableau.columns import counted, quote_identifier
 from mds_tableau.database_sources import DatabaseSource
-from mds_tableau.errors import InputError, MdsTableauError
+from mds_tableau.errors import InputError, MdsTableauError, first_line
 from mds_tableau.figures import ENGINE
 from mds_tableau.inputs import Progress, silent
 from mds_tableau.inputs.database_reader import DatabaseInput
@@ -97,7 +97,7 @@ def ingest(
     except MdsTableauError as error:
         raise _told(error, source, url) from None
     except duckdb.Error as error:
-        said = scrubbed(str(error).strip().splitlines()[0], url)
+        said = scrubbed(first_line(error), url)
         raise InputError(
             f"Cannot keep the dbt source '{source.name}' in {warehouse}: {said} The table there is "
             "as it was."

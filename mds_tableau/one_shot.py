@@ -24,7 +24,8 @@ from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
 from mds_tableau.destination import Destination
 from mds_tableau.errors import NoRoom
-from mds_tableau.export import MartExport, export_mart, plan_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
 from mds_tableau.files import sole_writer

@@ -17,7 +17,8 @@ from mds_tableau.columns import HyperType, counted
 from mds_tableau.errors import ExtractError
 from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
-from mds_tableau.parts import describe_parts, parts_relation
+from mds_tableau.parquet_sql import parts_relation
+from mds_tableau.parts import describe_parts
 from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL

@@ -14,7 +14,8 @@ import pytest
 
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.errors import ExtractError
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.extract_file import read_extract
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion

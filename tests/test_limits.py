@@ -9,7 +9,8 @@ from mds_tableau import export as exporting
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import UnsupportedColumn
-from mds_tableau.export import MartExport, export_mart, plan_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import FOOTER_LIMIT, ParquetVersion, footer_bytes
 from tests.stages import tree

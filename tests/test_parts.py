@@ -21,7 +21,8 @@ from mds_tableau.columns import quote_text
 from mds_tableau.errors import ExtractError
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import FOOTER_LIMIT, MANIFEST, ParquetVersion, footer_bytes, read_version
-from mds_tableau.parts import check_parts, describe_parts, parts_relation
+from mds_tableau.parquet_sql import parts_relation
+from mds_tableau.parts import check_parts, describe_parts
 from tests import footers
 
 Query = Callable[..., list[list[Any]]]

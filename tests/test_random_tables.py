@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mds_tableau.columns import quote_identifier
 from mds_tableau.errors import ExportError, UnsupportedColumn
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.files import remove
 from mds_tableau.hyper import Hyper
 from tests.random_columns import KINDS, STOP, WORDS, Kind, is_equal, read

@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from mds_tableau.errors import NoRoom
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.room import needed_for_export, needed_for_extract, require_room
 from tests.commands.conftest import Run

@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 from tableauhyperapi import TableName
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import Column, ParquetVersion

@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_path
-from mds_tableau.errors import InputError, UsageError
+from mds_tableau.errors import InputError, UsageError, first_line
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.casts import asked_types, cast
 from mds_tableau.inputs.database_reader import DatabaseInput, find_relation
@@ -104,13 +104,13 @@ def _attached(
         try:
             cursor.execute(f"ATTACH {quote_path(path)} AS {_ATTACHED} (READ_ONLY)")
         except duckdb.Error as error:
-            raise InputError(f"Cannot open {path}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"Cannot open {path}: {first_line(error)}") from None
         try:
             cursor.execute(f"USE {_ATTACHED}")
             yield cursor
         except duckdb.Error as error:
             kind = UsageError if isinstance(error, _NO_MEANING) else InputError
-            raise kind(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
+            raise kind(f"{path.name} refuses: {first_line(error)}") from None
         finally:
             cursor.execute(f"USE {_here(connection)}")
             cursor.execute(f"DETACH {_ATTACHED}")

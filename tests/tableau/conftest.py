@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig
 from mds_tableau.tableau import Session, Token, sign_in

@@ -17,7 +17,8 @@ import pytest
 import tableauserverclient as TSC  # noqa: N812
 
 from mds_tableau.errors import ExtractRefused, MdsTableauError, NotPermitted, Transient
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import About, Password, Patience, publish, sign_in, uploading

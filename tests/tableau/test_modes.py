@@ -20,7 +20,8 @@ from mds_tableau.errors import (
     SchemaChanged,
     Transient,
 )
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.sandbox.choices import Choices
