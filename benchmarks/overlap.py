@@ -15,6 +15,7 @@ from typing import Final
 
 import duckdb
 
+from mds_tableau.conversion import convert
 from mds_tableau.export import export_mart
 from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
@@ -37,7 +38,7 @@ def run(session: Session, connection: duckdb.DuckDBPyConnection, folder: Path, b
             version = export_mart(
                 connection, MartExport(name, name, f"{name}.sql"), folder / "parquet" / name
             )
-            made.append(hyper.convert(version, extract=name, folder=folder / "hyper"))
+            made.append(convert(hyper, version, extract=name, folder=folder / "hyper"))
             if begin:
                 uploads.begin(made[-1].path)
             else:

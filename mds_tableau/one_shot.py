@@ -22,6 +22,7 @@ import duckdb
 from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
+from mds_tableau.conversion import convert
 from mds_tableau.destination import Destination
 from mds_tableau.errors import NoRoom
 from mds_tableau.export import export_mart
@@ -232,8 +233,12 @@ def carry_out(
         progress("Converting", 0, None)
         needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
         require_room(ready.scratch, needed, f"Converting '{order.name}'")
-        made = hyper().convert(
-            version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
+        made = convert(
+            hyper(),
+            version,
+            extract=_file_name(order.name),
+            folder=ready.scratch,
+            verify=order.verify,
         )
         published, changes, is_unchanged = None, list[str](), False
         if order.publishes:

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mds_tableau.conversion import convert
 from mds_tableau.errors import NoRoom
 from mds_tableau.export import export_mart
 from mds_tableau.export_plan import MartExport
@@ -50,7 +51,7 @@ def test_an_extract_is_reckoned_by_the_last_one(
     """Its bytes a row are known then; else the Parquet tells. Neither is below what it takes."""
     version = export(LARGE)
     first = needed_for_extract(version, tmp_path, "mart", verify="exact")
-    made = hyper.convert(version, extract="mart", folder=tmp_path)
+    made = convert(hyper, version, extract="mart", folder=tmp_path)
     second = needed_for_extract(version, tmp_path, "mart", verify="exact")
     counted = needed_for_extract(version, tmp_path, "mart", verify="rows")
     assert made.bytes < first

@@ -1,7 +1,7 @@
 """Makes the assets `parquet/*` and `hyper/*` of each extract, and has `tableau/*` made.
 
 One op for each asset, so that what fails stops itself, what stands behind it, and nothing else.
-The work is done by `mds_tableau.export` and `hyper`; what is exported is decided in
+The work is done by `mds_tableau.export` and `conversion`; what is exported is decided in
 `mds_tableau.extracts`.
 """
 
