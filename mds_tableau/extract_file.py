@@ -1,6 +1,6 @@
 """Knows what was verified about a `.hyper`, kept as JSON beside it, and reads it back.
 
-Making and verifying the file belongs to `hyper`; this module asks no Hyper.
+Making and verifying the file belongs to `conversion`; this module asks no Hyper.
 """
 
 import time

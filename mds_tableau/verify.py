@@ -2,7 +2,7 @@
 
 Hyper writes the table of an extract back as Parquet, and the figures of that are compared with the
 figures of the mart: a value that changed anywhere in between changes the hash of its row. Asking
-Hyper belongs to `hyper`, looking at a single relation to `figures` and `values`.
+Hyper belongs to `conversion`, looking at a single relation to `figures` and `values`.
 """
 
 from collections.abc import Sequence
