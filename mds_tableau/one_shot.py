@@ -24,7 +24,7 @@ from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
 from mds_tableau.conversion import convert
 from mds_tableau.destination import Destination
-from mds_tableau.errors import NoRoom
+from mds_tableau.errors import NoRoom, first_line
 from mds_tableau.export import export_mart
 from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.extract_file import ExtractFile
@@ -192,7 +192,7 @@ def _writing(folder: Path) -> Iterator[None]:
         # what does not concern the disk, such as a connection, is for others to tell
         if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
             raise
-        said = str(error).strip().splitlines()[0].rstrip(".")
+        said = first_line(error).rstrip(".")
         raise NoRoom(
             f"Cannot write temporary files in {folder}: {said}. Nothing was published. Make room "
             "there, or let this user write to it; or set MDS_DATA_DIR to another folder."
