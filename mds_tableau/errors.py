@@ -204,3 +204,8 @@ class ServiceError(Terminal):
 
 class BackupError(Terminal):
     """A backup could not be made, or is not one that can be put back."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what a library says of an error; what comes behind it repeats the statement."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
