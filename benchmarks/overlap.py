@@ -15,7 +15,9 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.conversion import convert
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import Password, Session, publish, sign_in, uploading
@@ -36,7 +38,7 @@ def run(session: Session, connection: duckdb.DuckDBPyConnection, folder: Path, b
             version = export_mart(
                 connection, MartExport(name, name, f"{name}.sql"), folder / "parquet" / name
             )
-            made.append(hyper.convert(version, extract=name, folder=folder / "hyper"))
+            made.append(convert(hyper, version, extract=name, folder=folder / "hyper"))
             if begin:
                 uploads.begin(made[-1].path)
             else:

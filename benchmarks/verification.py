@@ -18,8 +18,10 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_path
+from mds_tableau.conversion import convert
 from mds_tableau.demo import place_data
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 
 REPETITIONS: Final = 5
@@ -58,12 +60,12 @@ def measure(folder: Path) -> dict[str, list[float]]:
             with _timed(taken["export"]):
                 version = export_mart(connection, mart, folder / "parquet")
             with _timed(taken["rows"]):
-                rows = hyper.convert(
-                    version, extract="rows", folder=folder / "hyper", verify="rows"
+                rows = convert(
+                    hyper, version, extract="rows", folder=folder / "hyper", verify="rows"
                 )
             with _timed(taken["exact"]):
-                exact = hyper.convert(
-                    version, extract="exact", folder=folder / "hyper", verify="exact"
+                exact = convert(
+                    hyper, version, extract="exact", folder=folder / "hyper", verify="exact"
                 )
             if exact.row_hash != version.row_hash or rows.row_hash is not None:
                 raise SystemExit("What was measured is not what was meant.")

@@ -27,6 +27,7 @@ _LATE: Final = {
     "prune": ("mds_tableau.prune_command", "prune_command"),
     "publish": ("mds_tableau.publish_command", "publish"),
     "pull": ("mds_tableau.pull_command", "pull_command"),
+    "refresh": ("mds_tableau.refresh_command", "refresh"),
     "restore": ("mds_tableau.backup_command", "restore"),
     "rollback": ("mds_tableau.rollback_command", "rollback_command"),
     "up": ("mds_tableau.up_command", "up"),

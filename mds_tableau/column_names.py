@@ -1,7 +1,7 @@
 """Knows which names, and how many, the columns of an extract may have.
 
 Only names are looked at here, so that the exporter and the reader of foreign Parquet refuse the
-same ones; types belong to `column_types`. Measured with Hyper API 0.0.26963; the tests repeat it.
+same ones; types belong to `column_rules`. Measured with Hyper API 0.0.26963; the tests repeat it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What an analyst may ask for one column: `config.meta.tableau` on a column of a dbt model.
 
 Only the words are known here: which are allowed, and what they say. Whether an option suits the
-type of a column, and what it does there, is decided in `column_types`.
+type of a column, and what it does there, is decided in `column_rules`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The single ways from a DuckDB value to a value of an extract: the SQL, and what has to be true.
 
 Each way is exact for every value that its checks let through, or says what it loses. Which way a
-type takes is decided in `column_types`.
+type takes is decided in `column_rules`.
 """
 
 from collections.abc import Sequence

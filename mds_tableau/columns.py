@@ -1,7 +1,7 @@
 """What becomes of one column on its way from a mart to Parquet and into a Hyper extract.
 
 The words that the stages share: types of an extract, the plan of a column, and quoting. Which plan
-a DuckDB type gets is decided in `column_types`; running the checks of a plan belongs to `values`.
+a DuckDB type gets is decided in `column_rules`; running the checks of a plan belongs to `values`.
 """
 
 import re

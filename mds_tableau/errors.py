@@ -222,3 +222,8 @@ def refuse(errors: Sequence[MdsTableauError]) -> None:
         raise errors[0]
     if errors:
         raise ConfigurationError("\n".join(map(str, errors)))
+
+
+def first_line(error: BaseException) -> str:
+    """Return what a library says of an error; what comes behind it repeats the statement."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

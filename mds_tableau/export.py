@@ -1,6 +1,6 @@
 """Writes a mart as one version of Parquet with DuckDB, and compares it with the mart.
 
-How columns are cast is decided in `column_types`; what a version is, and reading it, belongs to
+What its columns become is decided in `export_plan`; what a version is, and reading it, belongs to
 `parquet`; connections are opened by the caller.
 """
 
@@ -8,18 +8,17 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
-from mds_tableau.column_options import ColumnOptions
-from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan, counted, quote_identifier, quote_path
-from mds_tableau.errors import ExportError, ExtractError, RefusedValues
+from mds_tableau.errors import ExportError, ExtractError, first_line
+from mds_tableau.export_plan import MartExport, check_mart, plan_mart
 from mds_tableau.figures import ENGINE, Figures, measure
 from mds_tableau.files import remove, sha256, sole_writer, write_json
 from mds_tableau.parquet import (
@@ -32,12 +31,9 @@ from mds_tableau.parquet import (
     read_version,
     versions,
 )
-from mds_tableau.parts import parts_relation, quote_paths
-from mds_tableau.renamed import numbered_columns, renamed_columns
+from mds_tableau.parquet_sql import parts_relation, quote_paths
 from mds_tableau.room import needed_for_export, require_room
 from mds_tableau.scratch import scratch
-from mds_tableau.values import Finding, check_values, told_apart
-from mds_tableau.wording import MODEL, Wording
 
 KEPT_VERSIONS: Final = 2
 """Versions kept for each mart: the newest, and the one that a reader may still have open."""
@@ -54,32 +50,6 @@ _FOOTER_BUDGET: Final = 12 * 1024**2
 _CHUNK_BYTES: Final = 110
 """Bytes that DuckDB writes into the footer for one column of one row group, without its name."""
 _PREVIEW_LENGTH: Final = 200
-
-
-@dataclass(frozen=True)
-class MartExport:
-    """A mart to export.
-
-    Attributes:
-        name: Its name.
-        relation: Quoted name of its relation.
-        file: The model's SQL file, for messages.
-        options: What is asked for single columns, by name.
-        compiled: The SQL that dbt ran for it, or "" when it is not known.
-        wording: How messages speak of it.
-    """
-
-    name: str
-    relation: str
-    file: str
-    options: Mapping[str, ColumnOptions] = field(default_factory=dict)
-    compiled: str = ""
-    wording: Wording = MODEL
-
-    def cannot(self, why: str, error: type[ExportError] = ExportError) -> ExportError:
-        """Return the error that says why this mart cannot be exported."""
-        space = "" if why.startswith("\n") else " "
-        return error(f"Cannot export {self.wording.what} '{self.name}' ({self.file}):{space}{why}")
 
 
 def export_mart(
@@ -118,18 +88,19 @@ def export_mart(
             # in one transaction now() stays the same, also in a view that is computed three times
             connection.begin()
             plans = plan_mart(connection, mart)
-            warnings = _checked(connection, mart, plans)
+            warnings = check_mart(connection, mart, plans)
             select = f"SELECT {', '.join(plan.selected for plan in plans)} FROM {mart.relation}"  # noqa: S608
             columns = [(plan.name, plan.hyper_type) for plan in plans]
             figures = measure(connection, f"({select})", columns)
-            if may_reuse and (same := _same(folder, plans, figures)) is not None:
+            last = _last(folder)
+            if may_reuse and (same := _same(last, plans, figures)) is not None:
                 return replace(
                     same,
                     seconds=round(time.perf_counter() - started, 3),
                     warnings=tuple(warnings),
                     is_reused=True,
                 )
-            needed = needed_for_export(connection, mart.relation, _last(folder))
+            needed = needed_for_export(connection, mart.relation, last)
             require_room(folder, needed, f"Exporting {mart.wording.what} '{mart.name}'")
             beside.mkdir(parents=True)
             parts = _write(connection, mart, select, plans, figures, beside)
@@ -138,74 +109,13 @@ def export_mart(
             _write_manifest(beside, mart, plans, parts, figures, seconds, preview, warnings)
             beside.rename(folder / version)
         except (duckdb.Error, OSError) as error:
-            raise mart.cannot(_first_line(error)) from error
+            raise mart.cannot(first_line(error)) from error
         finally:
             remove(beside)
             connection.rollback()
         for old in versions(folder)[:-KEPT_VERSIONS]:
             remove(old)
     return read_version(folder / version)
-
-
-def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    """Return name and DuckDB type of each column of a relation, in order."""
-    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
-    # where a view gives a column a name that differs in case alone, DuckDB describes the old one
-    selected = connection.execute(f"SELECT * FROM {relation} LIMIT 0")  # noqa: S608
-    names = [str(column[0]) for column in selected.description or ()]
-    selected.fetchall()
-    return [(name, row[1]) for name, row in zip(names, rows, strict=True)]
-
-
-def plan_mart(connection: duckdb.DuckDBPyConnection, mart: MartExport) -> tuple[ColumnPlan, ...]:
-    """Return the plan of each column of a mart, looking at its types and not at its values.
-
-    Raises:
-        UnsupportedColumn: As in `plan_columns`; also when DuckDB renamed one of two columns.
-        ExportError: The relation is not there.
-    """
-    try:
-        described = describe(connection, mart.relation)
-    except duckdb.CatalogException as error:
-        # of a view it may be something below that is missing, and DuckDB says what
-        raise mart.cannot(
-            f"{mart.relation} cannot be read: {_first_line(error)} Build it first, for example "
-            f"with --select '*parquet/{mart.name}*'."
-        ) from error
-    renamed = renamed_columns(connection, [name for name, _ in described], mart.compiled)
-    twins = [
-        f"the query selects '{first}' and '{second}', which DuckDB does not tell apart: it has "
-        f"renamed the second to '{name}'. Give one of them another name."
-        for first, second, name in renamed
-    ]
-    return plan_columns(
-        described,
-        mart=mart.name,
-        file=mart.file,
-        options=mart.options,
-        problems=twins,
-        wording=mart.wording,
-    )
-
-
-def _checked(
-    connection: duckdb.DuckDBPyConnection, mart: MartExport, plans: Sequence[ColumnPlan]
-) -> list[str]:
-    """Return warnings about the values of a mart, or stop at those that would change."""
-    names = [plan.name for plan in plans]
-    renamed = [
-        f"column '{new}' is one of several that the query selects as '{old}', and DuckDB has "
-        f"renamed it. Give it a name of its own, or leave it out: * EXCLUDE ({old})."
-        for old, new in numbered_columns(connection, names, mart.compiled)
-    ]
-
-    def tell(finding: Finding) -> str:
-        return finding.told(mart.wording.ask(finding.check.options))
-
-    stopping, warnings = told_apart(check_values(connection, mart.relation, plans), tell)
-    if stopping:
-        raise mart.cannot(stopping, RefusedValues)
-    return [*renamed, *warnings]
 
 
 def _write(
@@ -321,22 +231,23 @@ def _fingerprint(plans: Sequence[ColumnPlan], figures: Figures) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _same(folder: Path, plans: Sequence[ColumnPlan], figures: Figures) -> ParquetVersion | None:
-    """Return the newest version if it says that it holds the same, and does, else None."""
+def _same(
+    last: ParquetVersion | None, plans: Sequence[ColumnPlan], figures: Figures
+) -> ParquetVersion | None:
+    """Return the last version if it says that it holds the same, and does, else None."""
+    if last is None or last.fingerprint != _fingerprint(plans, figures):
+        return None
     columns = [(plan.name, plan.hyper_type) for plan in plans]
     try:
-        newest = _last(folder)
-        if newest is None or newest.fingerprint != _fingerprint(plans, figures):
-            return None
-        pairs = zip(newest.parts, newest.paths, strict=True)
+        pairs = zip(last.parts, last.paths, strict=True)
         if any(sha256(path) != part.sha256 for part, path in pairs):
             return None
         # a manifest may have been corrected along with the parts
         with scratch() as connection:
-            seen = measure(connection, parts_relation(newest.paths), columns)
-    except (ExportError, ExtractError, OSError, duckdb.Error):
+            seen = measure(connection, parts_relation(last.paths), columns)
+    except (ExtractError, OSError, duckdb.Error):
         return None
-    return newest if seen == figures else None
+    return last if seen == figures else None
 
 
 def _last(folder: Path) -> ParquetVersion | None:
@@ -344,7 +255,3 @@ def _last(folder: Path) -> ParquetVersion | None:
         return newest_version(folder)
     except ExportError:
         return None  # it is damaged, and so nothing is known of it
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]

@@ -1,6 +1,6 @@
 """Knows what was verified about a `.hyper`, kept as JSON beside it, and reads it back.
 
-Making and verifying the file belongs to `hyper`; this module asks no Hyper.
+Making and verifying the file belongs to `conversion`; this module asks no Hyper.
 """
 
 import time
@@ -35,6 +35,7 @@ class ExtractFile:
         seconds: Wall time of the conversion.
         created_at: When it was complete, UTC, ISO 8601.
         warnings: What was noticed about values that another engine wrote.
+        version: Name of the Parquet version it was made from; "" where an earlier release made it.
         is_reused: Whether it was there already, when it was to be made again.
     """
 
@@ -52,6 +53,7 @@ class ExtractFile:
     seconds: float
     created_at: str
     warnings: tuple[str, ...] = ()
+    version: str = ""
     is_reused: bool = False
 
     @property
@@ -122,9 +124,10 @@ def same_extract(
     except ExtractError:
         return None
     is_same = (
-        made.fingerprint == version.fingerprint
-        # of a version before it nobody knows whether it was as whole as this one
-        and made.created_at >= version.created_at
+        # of another version with this fingerprint nobody knows whether it was as whole; by its name
+        # and not by its time, as a clock may have been wrong
+        made.version == version.name
+        and made.fingerprint == version.fingerprint
         and made.columns == tuple((c.name, c.hyper_type) for c in version.columns)
         and (made.row_hash is not None or not exact)
         and sha256(made.path) == made.sha256

@@ -1,6 +1,6 @@
 """The SQL that an extract is made, read and written back with, in Hyper's dialect.
 
-Only texts are made here; `hyper` runs them.
+Only texts are made here; `hyper` and `conversion` have them run.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,10 @@
 """Brings the table of a database into the warehouse, whole or by what is new, as one moment of it.
 
 What a value becomes and how a database is asked is decided in `inputs`; which tables are wanted is
-decided in `database_sources`. Rows arrive in a table beside and are put in place by one
-transaction, so that dbt never finds half of them.
+decided in `database_sources`, what is kept of an earlier time in `ingest_record`. Rows arrive in a
+table beside and are put in place by one transaction, so that dbt never finds half of them.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +15,20 @@ import duckdb
 
 from mds_tableau.columns import counted, quote_identifier
 from mds_tableau.database_sources import DatabaseSource
-from mds_tableau.errors import InputError, MdsTableauError
+from mds_tableau.errors import InputError, MdsTableauError, first_line
 from mds_tableau.figures import ENGINE
+from mds_tableau.ingest_record import Record, digest
 from mds_tableau.inputs import Progress, silent
-from mds_tableau.inputs.database_url import FromVariable, location, scrubbed
-from mds_tableau.inputs.databases import DatabaseInput, load_database
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.database_url import FromVariable, scrubbed
+from mds_tableau.inputs.databases import load_database
 from mds_tableau.inputs.increasing import CannotContinueError, Increasing, Watermark
 from mds_tableau.warehouse_tables import Column, Tables
 
 Mode = Literal["full", "increasing"]
 
-_BESIDE: Final = "__mds_arriving_"
 _MEMORY: Final = "1GB"
 """What DuckDB may hold: more would only be what it keeps of pages that are written already."""
-_COMMENT: Final = "Read by mds_tableau from "
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def ingest(
     except MdsTableauError as error:
         raise _told(error, source, url) from None
     except duckdb.Error as error:
-        said = scrubbed(str(error).strip().splitlines()[0], url)
+        said = scrubbed(first_line(error), url)
         raise InputError(
             f"Cannot keep the dbt source '{source.name}' in {warehouse}: {said} The table there is "
             "as it was."
@@ -123,6 +122,7 @@ class _Ingest:
     ) -> None:
         self._tables = Tables(connection)
         self._source = source
+        self._record = Record(self._tables, source, url)
         self._url = url
         self._table = source.identifier
         self._arrived = 0
@@ -145,7 +145,7 @@ class _Ingest:
             seconds=time.monotonic() - started,
             columns=columns,
             high=self._tables.largest(self._table, increasing) if increasing else "",
-            version=_digest(repr(columns), str(rows), str(self._content()), ENGINE),
+            version=digest(repr(columns), str(rows), str(self._record.content()), ENGINE),
             notes=tuple(self._notes),
         )
 
@@ -169,8 +169,8 @@ class _Ingest:
             )
 
     def _whole(self) -> Mode:
-        self._forget()
-        beside = self._beside("")
+        self._record.forget()
+        beside = self._record.beside()
         try:
             self._load(beside, None)
             self._put_in_place(beside)
@@ -181,9 +181,9 @@ class _Ingest:
     def _newer_or_all(self, *, again: bool) -> Mode:
         before, reason = "", ""
         if again:
-            self._forget()
+            self._record.forget()
             reason = "it was asked for"
-        elif self._content() is not None:
+        elif self._record.content() is not None:
             before = self._tables.largest(self._table, self._source.increasing)
         if before:
             try:
@@ -206,10 +206,10 @@ class _Ingest:
     def _add(self, before: str) -> None:
         """Read the rows from a value on, and put them in the place of those from there on."""
         tables, table = self._tables, self._table
-        beside = self._beside(before)
-        self._forget(but=beside)
+        beside = self._record.beside(before)
+        self._record.forget(but=beside)
         column = tables.column(table, self._source.increasing)
-        content = self._content()
+        content = self._record.content()
         assert column is not None  # noqa: S101  it has a largest value
         assert content is not None  # noqa: S101  what was read from elsewhere is not added to
         self._read_on(beside, tables.columns(table), before, column.type)
@@ -219,11 +219,11 @@ class _Ingest:
             tables.delete(table, replaced)
             tables.append(beside, table)
             self._require_rows(tables.count(table), "with those that were read before")
-            tables.say(table, self._comment(content))
+            self._record.keep(content)
 
     def _all_in_order(self) -> None:
-        beside = self._beside("")
-        self._forget(but=beside)
+        beside = self._record.beside()
+        self._record.forget(but=beside)
         kept = self._tables.columns(beside) if self._tables.kind(beside) else ()
         self._read_on(beside, kept, "", "")
         if kept:
@@ -310,40 +310,7 @@ class _Ingest:
         self._notes += loaded.notes
 
     def _put_in_place(self, beside: str) -> None:
-        comment = self._comment(self._tables.row_hash(beside))
+        content = self._tables.row_hash(beside)
         with self._tables.at_once():
             self._tables.replace(beside, self._table)
-            self._tables.say(self._table, comment)
-
-    def _beside(self, before: str) -> str:
-        """Return the name of the table in which rows from a value on arrive."""
-        digest = _digest(self._identity(), self._source.increasing, before)
-        return f"{self._source.identifier}{_BESIDE}{digest}"
-
-    def _forget(self, but: str = "") -> None:
-        """Drop what broken runs have left of rows that nobody waits for any more."""
-        for name in self._tables.beginning_with(self._source.identifier + _BESIDE):
-            if name != but:
-                self._tables.drop(name)
-
-    def _identity(self) -> str:
-        """Return what the rows are of, told by nothing that is secret."""
-        source = self._source
-        types = sorted(source.types.items())
-        return _digest(location(self._url), source.table, source.query, repr(types))
-
-    def _comment(self, content: int) -> str:
-        return f"{_COMMENT}{self._identity()}, {ENGINE}, content {content}"
-
-    def _content(self) -> int | None:
-        """Return the hash of all rows of the table, if they were read from this source."""
-        comment = self._tables.comment(self._table)
-        if not comment.startswith(f"{_COMMENT}{self._identity()}, "):
-            return None
-        if not comment.startswith(self._comment(0)[:-1]):
-            return self._tables.row_hash(self._table)  # another version of DuckDB has hashed them
-        return int(comment.rpartition(" ")[2])
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+            self._record.keep(content)

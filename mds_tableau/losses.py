@@ -61,8 +61,6 @@ def limits_of(extract: Extract, *, max_row_fall: float, allow_row_fall: bool = F
     [mart] = extract.marts
     place = f"under config.meta.tableau of the model ({mart.yaml or mart.file})"
     step = step_name("tableau", extract.name)
-    # quoted so that sh and cmd.exe read the same
-    config = f'{{\\"ops\\": {{\\"{step}\\": {{\\"config\\": {{\\"allow_row_fall\\": true}}}}}}}}'
     own = extract.max_row_fall
     return Limits(
         origin=f"mart '{mart.name}' ({mart.file})",
@@ -76,8 +74,8 @@ def limits_of(extract: Extract, *, max_row_fall: float, allow_row_fall: bool = F
         to_allow_row_fall=(
             f"materialize tableau/{extract.name} with the run config "
             f"`ops: {{{step}: {{config: {{allow_row_fall: true}}}}}}` in the UI (Open launchpad), "
-            f"or on the command line: dagster asset materialize --select tableau/{extract.name} "
-            f'-m mds_tableau.definitions --config-json "{config}"'
+            f"or on the command line: mds-tableau refresh --select tableau/{extract.name} "
+            "--allow-row-fall"
         ),
         to_build=f"--select '*tableau/{extract.name}'",
     )

@@ -22,9 +22,11 @@ import duckdb
 from mds_tableau.amounts import Amount
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_text
+from mds_tableau.conversion import convert
 from mds_tableau.destination import Destination
-from mds_tableau.errors import NoRoom
-from mds_tableau.export import MartExport, export_mart, plan_mart
+from mds_tableau.errors import NoRoom, first_line
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
 from mds_tableau.files import sole_writer
@@ -190,7 +192,7 @@ def _writing(folder: Path) -> Iterator[None]:
         # what does not concern the disk, such as a connection, is for others to tell
         if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
             raise
-        said = str(error).strip().splitlines()[0].rstrip(".")
+        said = first_line(error).rstrip(".")
         raise NoRoom(
             f"Cannot write temporary files in {folder}: {said}. Nothing was published. Make room "
             "there, or let this user write to it; or set MDS_DATA_DIR to another folder."
@@ -251,8 +253,12 @@ def carry_out(
         progress("Converting", 0, None)
         needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
         require_room(ready.scratch, needed, f"Converting '{order.name}'")
-        made = hyper().convert(
-            version, extract=_file_name(order.name), folder=ready.scratch, verify=order.verify
+        made = convert(
+            hyper(),
+            version,
+            extract=_file_name(order.name),
+            folder=ready.scratch,
+            verify=order.verify,
         )
         published, changes, is_unchanged = None, list[str](), False
         if order.publishes:

@@ -101,6 +101,11 @@ class ParquetVersion:
     is_reused: bool = False
 
     @property
+    def name(self) -> str:
+        """Its name, which no other version of the mart has."""
+        return self.folder.name
+
+    @property
     def is_exported(self) -> bool:
         """Whether our own export wrote it, with whatever version of DuckDB."""
         return self.engine.startswith("duckdb ")

@@ -1,7 +1,7 @@
 """Knows what Hyper makes of each type that a Parquet file can declare, and what to write instead.
 
 A type is looked at as the file declares it, whoever wrote it; files are read in `parts`, and what
-becomes of a mart's own types is decided in `column_types`. Measured with Hyper API 0.0.26963; the
+becomes of a mart's own types is decided in `column_rules`. Measured with Hyper API 0.0.26963; the
 tests repeat the measurement.
 """
 

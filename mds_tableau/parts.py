@@ -1,11 +1,11 @@
-"""Looks into the part files of a version, whoever wrote them, and hands them to DuckDB.
+"""Looks into the part files of a version, whoever wrote them.
 
 Footers are read, and the bytes where the manifest has a digest of them, so that a file that Hyper
 refuses or misreads is named with a remedy before Hyper sees it. What a type becomes is decided in
-`parquet_types`, which names are allowed in `column_names`; values are looked at in `values`.
+`parquet_types`, which names are allowed in `column_names`; values are looked at in `values`, and
+DuckDB is told which files to read by `parquet_sql`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any, Final
 import duckdb
 
 from mds_tableau.column_names import name_problems
-from mds_tableau.columns import HyperType, counted, quote_text
-from mds_tableau.errors import ExtractError
+from mds_tableau.columns import HyperType, counted
+from mds_tableau.errors import ExtractError, first_line
 from mds_tableau.files import sha256
 from mds_tableau.parquet import FOOTER_LIMIT, MANIFEST, ParquetVersion, footer_bytes
+from mds_tableau.parquet_sql import direct_path, parts_relation, quote_paths
 from mds_tableau.parquet_types import CODECS, Field, fits
 from mds_tableau.scratch import scratch
 
@@ -25,7 +26,6 @@ _MOST_TOLD: Final = 20
 """Problems that one message lists."""
 
 _MOST_NAMES: Final = 5
-_PATTERN: Final = re.compile(r"[*?\[]")
 _FILES: Final = (
     "SELECT file_name, num_rows, encryption_algorithm IS NOT NULL FROM parquet_file_metadata({})"
 )
@@ -62,20 +62,6 @@ def describe_parts(version: ParquetVersion) -> list[tuple[str, str]]:
     with scratch() as connection:
         described = f"DESCRIBE SELECT * FROM {parts_relation(version.paths)}"  # noqa: S608
         return [(row[0], row[1]) for row in connection.execute(described).fetchall()]
-
-
-def parts_relation(paths: Sequence[Path]) -> str:
-    """Return the SQL by which DuckDB reads these files, and no others, as one relation.
-
-    Columns are matched by name, and take the widest type that a file has for them.
-
-    Raises:
-        ExtractError: DuckDB has no way to name one of the files.
-
-    >>> print(parts_relation([Path("it's/part-[0].parquet")]))
-    read_parquet(['it''s/part-[[]0].parquet'], union_by_name = true, hive_partitioning = false)
-    """
-    return f"read_parquet({quote_paths(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
 class _Problems:
@@ -244,11 +230,10 @@ def _ask(sql: str, paths: list[Path], problems: _Problems) -> list[tuple[Any, ..
                 if not alone:
                     paths.remove(path)
             return rows
-        said = str(error).strip().splitlines()[0]
         remedy = "" if isinstance(error, ExtractError) else _PLAIN
-        problems.add(f"cannot be read: {said}{remedy}", paths.pop())
+        problems.add(f"cannot be read: {first_line(error)}{remedy}", paths.pop())
         return []
-    named = {_direct(path): path for path in paths}
+    named = {direct_path(path): path for path in paths}
     return [(named[Path(row[0])], *row[1:]) for row in rows]
 
 
@@ -311,30 +296,3 @@ def _check_types(
 def _quoted(names: Sequence[str]) -> str:
     told = ", ".join(f"'{name}'" for name in names[:_MOST_NAMES])
     return told if len(names) <= _MOST_NAMES else f"{told} and {len(names) - _MOST_NAMES:,} more"
-
-
-def quote_paths(paths: Iterable[Path]) -> str:
-    """Return the SQL list by which DuckDB reads these files, and no others.
-
-    Raises:
-        ExtractError: DuckDB has no way to name one of the files.
-    """
-    return f"[{', '.join(map(_literal, paths))}]"
-
-
-def _literal(path: Path) -> str:
-    """Quote a path so that DuckDB takes it for one file, although it takes paths for patterns."""
-    text = _direct(path).as_posix()
-    if not _PATTERN.search(text):
-        return quote_text(text)
-    if "\\" in text:
-        raise ExtractError(
-            f"DuckDB cannot read {path}: of the characters *, ? and [ there may be none in a path "
-            "that has a backslash in it. Rename the file or its folder."
-        )
-    return quote_text(_PATTERN.sub(r"[\g<0>]", text))
-
-
-def _direct(path: Path) -> Path:
-    """Return the path without `..`, which DuckDB takes out by itself as if there were no links."""
-    return path.resolve() if ".." in path.parts else path

@@ -12,7 +12,7 @@ import duckdb
 
 from mds_tableau.columns import OLDEST_TABLEAU, ColumnPlan, file_version
 from mds_tableau.errors import ExportError, UnsupportedColumn
-from mds_tableau.export import MartExport, plan_mart
+from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
 from mds_tableau.sessions import Session, session_for

@@ -88,7 +88,7 @@ def _build_command(prepared: Prepared, extracts: Iterable[Extract]) -> str:
     marts = " or ".join(f'+key:"{key}"' for key in keys)
     # with its results, so that the run fails when a model or a test does
     wanted = f'(({marts}) and kind:dbt) or key:"{RUN_RESULTS.to_user_string()}"'
-    return f"dagster asset materialize --select {quote(wanted)} -m mds_tableau.definitions"
+    return f"mds-tableau refresh --select {quote(wanted)}"
 
 
 def _selected(

@@ -14,13 +14,9 @@ import click
 from mds_tableau.columns import counted
 from mds_tableau.errors import UsageError
 from mds_tableau.inputs import Loaded, Progress
+from mds_tableau.inputs.database_reader import DatabaseInput
 from mds_tableau.inputs.database_url import FromVariable, holds_secret, is_url
-from mds_tableau.inputs.databases import (
-    DatabaseInput,
-    is_database_file,
-    load_database,
-    tables_of,
-)
+from mds_tableau.inputs.databases import is_database_file, load_database, tables_of
 from mds_tableau.inputs.files import CsvOptions, FileInput, load_files
 from mds_tableau.one_shot import Load
 from mds_tableau.settings import variable

@@ -7,17 +7,22 @@ what is loaded into a database belong elsewhere.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Final
 
 import duckdb
 
 from mds_tableau.columns import quote_text
 
+# Parquet of other engines may hold moments that DuckDB shows by the clock of a zone
+_SETTINGS: Final = {"TimeZone": "UTC"}
+"""What each database is opened with, also one that takes the place of a broken one."""
+
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
     database = duckdb.connect()
-    # Parquet of other engines may hold moments that DuckDB shows by the clock of a zone
-    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    for name, value in _SETTINGS.items():
+        _set(database, name, value)
     return database
 
 
@@ -35,4 +40,9 @@ def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def limit_memory(limit: str) -> None:
     """Have what is asked in scratch databases take no more than a `memory_limit` of DuckDB says."""
-    _database().execute(f"SET GLOBAL memory_limit = {quote_text(limit)}")
+    _set(_database(), "memory_limit", limit)
+    _SETTINGS["memory_limit"] = limit
+
+
+def _set(database: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
+    database.execute(f"SET GLOBAL {name} = {quote_text(value)}")

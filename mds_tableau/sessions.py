@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from mds_tableau.columns import quote_text
-from mds_tableau.errors import ExportError
+from mds_tableau.errors import ExportError, first_line
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _set(
     except spared:
         return
     except duckdb.Error as error:
-        said = str(error).strip().splitlines()[0].replace(str(value) or "\n", "…")
+        said = first_line(error).replace(str(value) or "\n", "…")
     else:
         return
     # not from the error of DuckDB, which may hold the value, and that may be a secret

@@ -233,8 +233,8 @@ class Settings(BaseSettings):
         urls = re.split(r"[\s,;]+", self.mds_notify.get_secret_value())
         return [*whole, *filter(None, urls)]
 
-    def export(self) -> None:
-        """Put into the environment what dbt and Dagster read there.
+    def export(self, **extra: str) -> None:
+        """Put into the environment what dbt and Dagster read there, and `extra`.
 
         dbt's profile and sources need absolute paths, because dbt resolves relative ones against
         its own working directory. Variables of telemetry are only set where they are not set.
@@ -242,6 +242,7 @@ class Settings(BaseSettings):
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
         os.environ["MDS_DUCKDB_MEMORY"] = self.duckdb_memory
+        os.environ.update(extra)
         for name, value in {**TELEMETRY_OFF, **_QUIETER_DBT, **_EVERY_FILE_IS_UPLOADED}.items():
             os.environ.setdefault(name, value)
 

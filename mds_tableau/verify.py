@@ -2,7 +2,7 @@
 
 Hyper writes the table of an extract back as Parquet, and the figures of that are compared with the
 figures of the mart: a value that changed anywhere in between changes the hash of its row. Asking
-Hyper belongs to `hyper`, looking at a single relation to `figures` and `values`.
+Hyper belongs to `conversion`, looking at a single relation to `figures` and `values`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from mds_tableau.columns import HyperType, counted
 from mds_tableau.errors import ExtractError
 from mds_tableau.figures import ENGINE, Figures, column_hashes, hashes_without, measure
 from mds_tableau.parquet import ParquetVersion
-from mds_tableau.parts import describe_parts, parts_relation
+from mds_tableau.parquet_sql import parts_relation
+from mds_tableau.parts import describe_parts
 from mds_tableau.scratch import scratch
 from mds_tableau.values import Finding, check_values, told_apart
 from mds_tableau.wording import MODEL

@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import DatabaseLocked
+from mds_tableau.errors import DatabaseLocked, first_line
 
 PATIENCE_SECONDS: Final = 120.0
 """How long another process is waited for."""
@@ -54,7 +54,7 @@ def wait_until_free(
             if not is_about_lock(str(error)):
                 return  # not about the lock: whoever opens it says what is wrong
             waited = time.monotonic() - started
-            holder = str(error).strip().splitlines()[0]
+            holder = first_line(error)
             if waited >= patience:
                 raise DatabaseLocked(
                     f"{path} was held by another process for {waited:.0f} seconds. {holder} "

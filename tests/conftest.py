@@ -17,7 +17,8 @@ import pytest
 from tableauhyperapi import Connection, HyperProcess, Telemetry
 
 from mds_tableau.column_options import ColumnOptions
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.settings import TELEMETRY_OFF

@@ -8,7 +8,7 @@ from mds_tableau.column_options import ALLOWED_OPTIONS, ColumnOptions, parse_opt
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import ColumnPlan
 from mds_tableau.errors import UnsupportedColumn
-from mds_tableau.export import describe
+from mds_tableau.export_plan import describe
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.wording import MODEL
 from tests.type_cases import Case, Refused, known, options

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from mds_tableau.columns import HyperType, quote_identifier
 from mds_tableau.errors import ExportError, UnsupportedColumn
-from mds_tableau.export import KEPT_VERSIONS, MartExport, export_mart
+from mds_tableau.export import KEPT_VERSIONS, export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.parquet import MANIFEST, Column, ParquetVersion, newest_version, read_version
 from tests.stages import tree
 
@@ -149,7 +150,8 @@ EXPORTER = """
 import sys
 from pathlib import Path
 import duckdb
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 duck = duckdb.connect()
 duck.execute("CREATE VIEW mart AS SELECT i, hash(i)::VARCHAR AS t FROM range(8000000) AS r(i)")
 export_mart(duck, MartExport("mart", "mart", "m.sql"), Path(sys.argv[1]))

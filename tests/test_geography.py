@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mds_tableau.column_options import ColumnOptions
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExtractError
 from mds_tableau.hyper import Hyper
 from mds_tableau.hyper_sql import TABLE
@@ -50,7 +51,7 @@ def test_places_arrive_as_hyper_reads_them(
         places("POINT(8.54 47.37)", None, "LINESTRING(0 0, 0.5 0.5)"),
         options={"place": OPTIONS["place"]},
     )
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert (made.rows, made.not_null) == (3, (3, 2))
     assert made.row_hash is not None
     point, gap, line = query_hyper(made.path, SHOWN)
@@ -64,7 +65,7 @@ def test_a_mart_of_nothing_but_places_is_an_extract(
 ) -> None:
     """There need not be any other column."""
     version = export("SELECT 'POINT(1 2)' AS place", options={"place": OPTIONS["place"]})
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert query_hyper(made.path, 'SELECT CAST(place AS text) FROM "Extract"."Extract"') == [
         ["POINT(1.0000000 2.0000000)"]
     ]
@@ -86,7 +87,7 @@ def test_several_parts_with_and_without_gaps_are_one_extract(
 ) -> None:
     """Whatever the first part says of itself, and in whatever order it has its columns."""
     version = foreign_version(tmp_path / "v", *selects, columns={"id": "INT", "place": "GEOGRAPHY"})
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     rows = query_hyper(made.path, SHOWN)
     assert len(rows) == version.rows
     assert all(text in (None, f"POINT({id_}.0000000 {id_}.0000000)") for id_, text in rows)
@@ -114,7 +115,7 @@ def test_a_difference_is_found(export: Export, folder: Path, mistake: str, messa
         Mistaken(mistake) as mistaken,
         pytest.raises(ExtractError, match=rf"^The extract of mart 'mart' differs .*{message}"),
     ):
-        mistaken.convert(version, extract="mart", folder=folder)
+        convert(mistaken, version, extract="mart", folder=folder)
     assert tree(folder) == {}
 
 
@@ -154,7 +155,7 @@ def test_what_is_no_place_is_told_with_its_column(
         ExtractError,
         match=rf"^Cannot convert mart 'mart' from {where}: invalid geography .*{message}{LAST}",
     ):
-        hyper.convert(version, extract="mart", folder=folder)
+        convert(hyper, version, extract="mart", folder=folder)
     assert tree(folder) == {}
     right = export(places("POINT(1 1)"), options={"place": OPTIONS["place"]})
-    assert hyper.convert(right, extract="mart", folder=folder).rows == 1
+    assert convert(hyper, right, extract="mart", folder=folder).rows == 1

@@ -13,8 +13,10 @@ import duckdb
 import pytest
 
 from mds_tableau.column_options import ColumnOptions
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExtractError
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.extract_file import read_extract
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
@@ -56,16 +58,16 @@ def test_a_hyper_that_died_is_an_error_and_the_next_one_works(export: Export, fo
     """When Hyper is killed before a conversion, the old extract stays and a new run succeeds."""
     version = export("SELECT 1 AS a")
     with started_hyper() as (running, pid):
-        old = running.convert(version, extract="mart", folder=folder)
+        old = convert(running, version, extract="mart", folder=folder)
         before = tree(folder)
         os.kill(pid, signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(ExtractError, match=r"Cannot convert extract 'mart' from .*: \w+"):
-                running.convert(version, extract="mart", folder=folder)
+                convert(running, version, extract="mart", folder=folder)
     assert tree(folder) == before
     assert read_extract(folder, "mart") == old
     with Hyper() as running:
-        assert running.convert(version, extract="mart", folder=folder).rows == 1
+        assert convert(running, version, extract="mart", folder=folder).rows == 1
 
 
 STAGES = [".mart.*.tmp.hyper", ".mart.*.tmp.back.parquet"]
@@ -78,17 +80,17 @@ def test_a_hyper_that_dies_in_the_middle_is_an_error_and_the_next_one_works(
 ) -> None:
     """When Hyper is killed while it loads or writes back, nothing half-written is left."""
     with started_hyper() as (running, pid):
-        old = running.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+        old = convert(running, export("SELECT 1 AS a"), extract="mart", folder=folder)
         before = tree(folder)
         with (
             once_written(folder, pattern, lambda: os.kill(pid, signal.SIGKILL)),
             pytest.raises(ExtractError, match=r"Cannot convert extract 'mart' .*unexpectedly"),
         ):
-            running.convert(large, extract="mart", folder=folder)
+            convert(running, large, extract="mart", folder=folder)
     assert tree(folder) == before
     assert read_extract(folder, "mart") == old
     with Hyper() as running:
-        assert running.convert(export("SELECT 2 AS a"), extract="mart", folder=folder).rows == 1
+        assert convert(running, export("SELECT 2 AS a"), extract="mart", folder=folder).rows == 1
 
 
 @pytest.mark.parametrize("pattern", STAGES)
@@ -98,17 +100,17 @@ def test_an_interrupt_reaches_a_conversion(
     """Ctrl-C ends what Hyper does at once, leaves the old extract, and Hyper is fit for more."""
     # whoever ran in this process before may have put a handler of his own in place
     before_us = signal.signal(signal.SIGINT, signal.default_int_handler)
-    old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+    old = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=folder)
     before = tree(folder)
     with (
         once_written(folder, pattern, lambda: os.kill(os.getpid(), signal.SIGINT)),
         pytest.raises(KeyboardInterrupt),
     ):
-        hyper.convert(large, extract="mart", folder=folder)
+        convert(hyper, large, extract="mart", folder=folder)
     signal.signal(signal.SIGINT, before_us)
     assert tree(folder) == before
     assert read_extract(folder, "mart") == old
-    assert hyper.convert(export("SELECT 2 AS a"), extract="mart", folder=folder).rows == 1
+    assert convert(hyper, export("SELECT 2 AS a"), extract="mart", folder=folder).rows == 1
 
 
 OWNER = """
@@ -156,7 +158,7 @@ def half_written(hyper: Hyper, version: ParquetVersion, extract: str, folder: Pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "replace", note)
-        made = hyper.convert(version, extract=extract, folder=folder)
+        made = convert(hyper, version, extract=extract, folder=folder)
     final = {made.path.name, made.path.with_suffix(".json").name}
     names -= final
     for name in final:
@@ -175,7 +177,7 @@ def test_debris_of_a_killed_run_is_removed(
     """A conversion removes all half-written files of its extract."""
     version = export(POINT, options=GEOGRAPHY)
     half_written(hyper, version, name, folder)
-    hyper.convert(version, extract=name, folder=folder)
+    convert(hyper, version, extract=name, folder=folder)
     assert sorted(tree(folder)) == [f"{name}.hyper", f"{name}.json"]
 
 
@@ -186,7 +188,7 @@ def test_what_another_extract_is_writing_is_left_alone(
     """Half-written files of an extract whose name is only similar are not debris."""
     version = export(POINT, options=GEOGRAPHY)
     half = half_written(hyper, version, other, folder)
-    hyper.convert(version, extract="mart", folder=folder)
+    convert(hyper, version, extract="mart", folder=folder)
     assert sorted(tree(folder)) == sorted([*half, "mart.hyper", "mart.json"])
 
 
@@ -198,7 +200,7 @@ def test_conversions_to_one_extract_wait_for_each_other(
     with ThreadPoolExecutor(4) as pool:
         made = list(
             pool.map(
-                lambda n: hyper.convert(versions[n % 2], extract="mart", folder=folder), range(4)
+                lambda n: convert(hyper, versions[n % 2], extract="mart", folder=folder), range(4)
             )
         )
     last = read_extract(folder, "mart")
@@ -211,10 +213,10 @@ def test_a_full_disk_leaves_everything_as_it_was(
     export: Export, hyper: Hyper, large: ParquetVersion, small_disk: Path
 ) -> None:
     """When the disk is full the error says so and only the old extract is there."""
-    old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=small_disk)
+    old = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=small_disk)
     before = tree(small_disk)
     with pytest.raises(ExtractError, match=r"Cannot convert extract 'mart' .*(growing|space left)"):
-        hyper.convert(large, extract="mart", folder=small_disk)
+        convert(hyper, large, extract="mart", folder=small_disk)
     assert tree(small_disk) == before
     assert read_extract(small_disk, "mart") == old
 
@@ -224,24 +226,25 @@ def test_a_disk_that_is_full_before_the_comparison_leaves_everything_as_it_was(
 ) -> None:
     """An extract that fits, but not together with what Hyper writes back, is not kept either."""
     version = export("SELECT i AS id, md5(i::VARCHAR) AS t FROM range(12000) AS r(i)")
-    old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=small_disk)
+    old = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=small_disk)
     before = tree(small_disk)
     with pytest.raises(ExtractError, match=r"Cannot convert extract 'mart' .*back\.parquet"):
-        hyper.convert(version, extract="mart", folder=small_disk)
+        convert(hyper, version, extract="mart", folder=small_disk)
     assert tree(small_disk) == before
     assert read_extract(small_disk, "mart") == old
     # it is the comparison that did not fit
-    made = hyper.convert(version, extract="mart", folder=small_disk, verify="rows")
+    made = convert(hyper, version, extract="mart", folder=small_disk, verify="rows")
     assert made.rows == 12000
 
 
 CONVERTER = """
 import sys
 from pathlib import Path
+from mds_tableau.conversion import convert
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import read_version
 with Hyper() as hyper:
-    hyper.convert(read_version(Path(sys.argv[1])), extract="mart", folder=Path(sys.argv[2]))
+    convert(hyper, read_version(Path(sys.argv[1])), extract="mart", folder=Path(sys.argv[2]))
 """
 
 
@@ -255,7 +258,7 @@ def test_a_killed_conversion_leaves_no_trace(
         f"SELECT i, md5(i::VARCHAR) AS t, {point} AS place FROM range(300000) AS r(i)",
         options=GEOGRAPHY,
     )
-    old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+    old = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=folder)
     before = tree(folder)
     command = [sys.executable, "-c", CONVERTER, str(version.folder), str(folder)]
     with subprocess.Popen(command) as converter:
@@ -269,7 +272,7 @@ def test_a_killed_conversion_leaves_no_trace(
     assert {name: left[name] for name in before} == before
     assert len(left) > len(before)
     assert read_extract(folder, "mart") == old
-    hyper.convert(export("SELECT 2 AS a"), extract="mart", folder=folder)
+    convert(hyper, export("SELECT 2 AS a"), extract="mart", folder=folder)
     assert sorted(tree(folder)) == ["mart.hyper", "mart.json"]
 
 
@@ -277,10 +280,10 @@ def test_without_a_record_there_is_no_new_extract(
     export: Export, hyper: Hyper, folder: Path
 ) -> None:
     """When the record cannot be written, the old extract stays as any failure leaves it."""
-    old = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+    old = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=folder)
     content = old.path.read_bytes()
     (folder / "mart.json").unlink()
     (folder / "mart.json").mkdir()
     with pytest.raises(ExtractError, match=r"Cannot write extract 'mart': .*mart\.json"):
-        hyper.convert(export("SELECT 2 AS a"), extract="mart", folder=folder)
+        convert(hyper, export("SELECT 2 AS a"), extract="mart", folder=folder)
     assert old.path.read_bytes() == content

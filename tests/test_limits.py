@@ -8,8 +8,10 @@ import pytest
 from mds_tableau import export as exporting
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.columns import quote_identifier
+from mds_tableau.conversion import convert
 from mds_tableau.errors import UnsupportedColumn
-from mds_tableau.export import MartExport, export_mart, plan_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport, plan_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import FOOTER_LIMIT, ParquetVersion, footer_bytes
 from tests.stages import tree
@@ -47,7 +49,7 @@ def test_a_footer_beyond_the_limit_is_one_of_several_parts(
     footers = [footer_bytes(path) for path in version.paths]
     assert len(footers) > 1
     assert sum(footers) > FOOTER_LIMIT > max(footers)
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert made.row_hash == version.row_hash
     assert query_hyper(made.path, COUNT) == [[2048 * 17]]
 
@@ -74,7 +76,7 @@ def test_extremes_of_long_texts_are_written_in_parts_too(
     assert sorted(path.name for path in version.folder.iterdir()) == sorted(
         ["_manifest.json", *(part.file for part in version.parts)]
     )
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert made.row_hash == version.row_hash
     assert query_hyper(made.path, COUNT) == [[2048 * 20]]
 
@@ -87,7 +89,7 @@ def test_as_many_columns_as_hyper_has_are_an_extract(
     duck.execute(f"CREATE TABLE mart AS SELECT {columns}")
     mart = MartExport("mart", "mart", "models/mart.sql")
     version = export_mart(duck, mart, tmp_path / "parquet")
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert len(made.columns) == 16_384
     assert query_hyper(made.path, 'SELECT c0, c9999, c16383 FROM "Extract"."Extract"') == [
         [0, 9999, 16383]
@@ -134,7 +136,7 @@ def test_columns_may_have_any_name(
     if options != "plain":
         columns = f"'POINT(1 2)' AS place, {columns}"
         asked = {"place": ColumnOptions(as_="geography")}
-    made = hyper.convert(export(f"SELECT {columns}", options=asked), extract="mart", folder=folder)
+    made = convert(hyper, export(f"SELECT {columns}", options=asked), extract="mart", folder=folder)
     assert [name for name, _ in made.columns if name != "place"] == NAMES
     for number, name in enumerate(NAMES):
         query = f'SELECT {quote_identifier(name)} FROM "Extract"."Extract"'
@@ -154,7 +156,7 @@ def test_marts_may_have_any_name(
     mart = MartExport(name, f"{quoted}.{quoted}", f"models/{name}.sql")
     version = export_mart(duck, mart, tmp_path / name)
     assert version.mart == name
-    made = hyper.convert(version, extract=name, folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract=name, folder=tmp_path / "hyper")
     assert query_hyper(made.path) == [[7]]
 
 

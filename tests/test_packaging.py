@@ -18,7 +18,7 @@ LIMITED = {
     "dagster_dbt": {"defs", "pipeline"},
     "dagster_duckdb": {"defs", "pipeline"},
     # the sandbox, which shares nothing with the package, opens what is published to it
-    "tableauhyperapi": {"hyper", "sandbox"},
+    "tableauhyperapi": {"hyper", "conversion", "sandbox"},
     "tableauserverclient": {"tableau"},
     "jinja2": {"sandbox"},
     "starlette": {"sandbox"},

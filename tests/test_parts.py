@@ -18,10 +18,12 @@ import pytest
 from tableauhyperapi import Date, HyperException, Timestamp
 
 from mds_tableau.columns import quote_text
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExtractError
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import FOOTER_LIMIT, MANIFEST, ParquetVersion, footer_bytes, read_version
-from mds_tableau.parts import check_parts, describe_parts, parts_relation
+from mds_tableau.parquet_sql import parts_relation
+from mds_tableau.parts import check_parts, describe_parts
 from tests import footers
 
 Query = Callable[..., list[list[Any]]]
@@ -216,7 +218,7 @@ def test_what_is_accepted_arrives(
     values, declared, expected = READ[name]
     version = one(tmp_path / "v", values, declared, data_page_version=pages)
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper")
     seen = query_hyper(made.path, 'SELECT v FROM "Extract"."Extract" ORDER BY i')
     assert [plain(row[0]) for row in seen] == (values.to_pylist() if expected is None else expected)
 
@@ -245,7 +247,7 @@ def test_older_annotations_are_read(
     """Old writers annotate types in one way only, which for a timestamp means UTC."""
     version = one(tmp_path / "v", values, declared, footers.annotate(*change), store_schema=False)
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper", verify="rows")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper", verify="rows")
     seen = query_hyper(made.path, 'SELECT v FROM "Extract"."Extract" ORDER BY i')
     assert [plain(row[0]) for row in seen] == values.to_pylist()
 
@@ -266,7 +268,7 @@ def test_decimals_stored_as_integers_arrive(
         store_schema=False,
     )
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper")
     seen = query_hyper(made.path, 'SELECT v FROM "Extract"."Extract" ORDER BY i')
     assert [row[0] for row in seen] == [Decimal("9999999.99"), Decimal("-0.01"), None]
 
@@ -294,7 +296,7 @@ def test_decimals_of_few_bytes_arrive(
         store_schema=False,
     )
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper")
     seen = query_hyper(made.path, 'SELECT v FROM "Extract"."Extract" ORDER BY i')
     assert [row[0] for row in seen] == [top, -top, 0, -1]
 
@@ -433,7 +435,7 @@ def test_compressions_that_hyper_reads(
     values = pa.array([f"value {n % 100}" for n in range(10_000)])
     version = one(tmp_path / "v", values, "TEXT", compression=codec, data_page_version=pages)
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper")
     seen = query_hyper(made.path, 'SELECT v FROM "Extract"."Extract" ORDER BY i')
     assert [row[0] for row in seen] == values.to_pylist()
 
@@ -534,7 +536,7 @@ def test_parts_may_differ_in_what_does_not_matter(
         columns={"n": "INT", "d": "NUMERIC(12,2)"},
     )
     check_parts(version)
-    made = hyper.convert(version, extract="mart", folder=tmp_path / "hyper")
+    made = convert(hyper, version, extract="mart", folder=tmp_path / "hyper")
     seen = query_hyper(made.path, 'SELECT n, d FROM "Extract"."Extract" ORDER BY n NULLS FIRST')
     assert seen == [[None, None], [1, Decimal("1.5")], [70_000, Decimal("9999999999.99")]]
     # DuckDB takes the widest type, whichever part comes first

@@ -235,9 +235,7 @@ def test_a_fall_is_told_with_both_numbers_and_the_way_out(folder: Path) -> None:
         "publish: that is 0.5 from MDS_MAX_ROW_FALL. Correct the data or the model; or, if so few "
         "rows are right, let them through once: materialize tableau/sales with the run config "
         "`ops: {tableau__sales: {config: {allow_row_fall: true}}}` in the UI (Open launchpad), or "
-        "on the command line: dagster asset materialize --select tableau/sales "
-        '-m mds_tableau.definitions --config-json "{\\"ops\\": {\\"tableau__sales\\": '
-        '{\\"config\\": {\\"allow_row_fall\\": true}}}}"'
+        "on the command line: mds-tableau refresh --select tableau/sales --allow-row-fall"
     )
 
 

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mds_tableau.columns import quote_identifier
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExportError, UnsupportedColumn
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.files import remove
 from mds_tableau.hyper import Hyper
 from tests.random_columns import KINDS, STOP, WORDS, Kind, is_equal, read
@@ -151,7 +153,7 @@ def test_random_tables_arrive_exactly_or_are_refused(
                 assert {one.name for one in drawn if _is_told(one, said)} == stopped
                 return
             version = export_mart(connection, mart, folder / "mart")
-        made = hyper.convert(version, extract="mart", folder=folder)
+        made = convert(hyper, version, extract="mart", folder=folder)
         assert made.rows == len(rows)
         seen = sorted(query_hyper(made.path), key=lambda row: int(row[0]))
         for wanted_row, (_, *row) in zip(wanted, seen, strict=True):

@@ -5,8 +5,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mds_tableau.conversion import convert
 from mds_tableau.errors import NoRoom
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.room import needed_for_export, needed_for_extract, require_room
 from tests.commands.conftest import Run
@@ -49,7 +51,7 @@ def test_an_extract_is_reckoned_by_the_last_one(
     """Its bytes a row are known then; else the Parquet tells. Neither is below what it takes."""
     version = export(LARGE)
     first = needed_for_extract(version, tmp_path, "mart", verify="exact")
-    made = hyper.convert(version, extract="mart", folder=tmp_path)
+    made = convert(hyper, version, extract="mart", folder=tmp_path)
     second = needed_for_extract(version, tmp_path, "mart", verify="exact")
     counted = needed_for_extract(version, tmp_path, "mart", verify="rows")
     assert made.bytes < first

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from tableauhyperapi import Connection, HyperException
 
+from mds_tableau.conversion import convert
 from mds_tableau.export import export_mart
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import ParquetVersion
@@ -107,7 +108,7 @@ def test_no_setting_of_a_session_changes_what_is_exported(
     for name, value in ODD_SETTINGS.items():
         duck.execute(f"SET {name} = '{value}'")
     version = export_mart(duck, mart, tmp_path / "mart")
-    made = Made(names, version, hyper.convert(version, extract="mart", folder=tmp_path))
+    made = Made(names, version, convert(hyper, version, extract="mart", folder=tmp_path))
     for case in cases:
         assert made.values(query_hyper, case) == of_the_table(made, case), case
 
@@ -128,7 +129,7 @@ def test_hyper_keeps_one_sign_of_zero_in_a_column(
 ) -> None:
     """0.0 beside -0.0 are equal in every query, and only their sign tells them apart."""
     version = export("SELECT unnest([-0.0::DOUBLE, 0.0, -0.0]) AS v")
-    made = hyper.convert(version, extract="zeros", folder=tmp_path)
+    made = convert(hyper, version, extract="zeros", folder=tmp_path)
     assert query_hyper(made.path, 'SELECT v, COUNT(*) FROM "Extract"."Extract" GROUP BY 1') in (
         [[0.0, 3]],
         [[-0.0, 3]],
@@ -143,7 +144,7 @@ def test_a_plain_sum_of_integers_keeps_all_its_digits(
         "SELECT sum(i) AS total, sum(d) AS net "
         "FROM (VALUES (9007199254740992::BIGINT, 0.01::DECIMAL(9,2)), (1, 0.02)) AS t(i, d)"
     )
-    made = hyper.convert(version, extract="sums", folder=tmp_path)
+    made = convert(hyper, version, extract="sums", folder=tmp_path)
     assert [column.source_type for column in version.columns] == ["HUGEINT", "DECIMAL(38,2)"]
     assert query_hyper(made.path) == [[9007199254740993, Decimal("0.03")]]
     assert (made.file_version, made.raised_by) == (3, ("net",))
@@ -154,7 +155,7 @@ def test_floats_are_summed_as_doubles(
 ) -> None:
     """A sum in Hyper over a FLOAT column is right, where a REAL one would give 100354.2."""
     version = export("SELECT 0.1::FLOAT AS v FROM range(1000000)")
-    made = hyper.convert(version, extract="floats", folder=tmp_path)
+    made = convert(hyper, version, extract="floats", folder=tmp_path)
     [[total]] = query_hyper(made.path, 'SELECT SUM(v) FROM "Extract"."Extract"')
     assert total == pytest.approx(struct.unpack("f", struct.pack("f", 0.1))[0] * 1e6, rel=1e-9)
 
@@ -167,7 +168,7 @@ def test_the_file_has_the_version_that_is_told(
     export: Export, hyper: Hyper, tmp_path: Path, sql: str, expected_version: int
 ) -> None:
     """No file is of a later version than its types need, and the record says which it is."""
-    made = hyper.convert(export(f"SELECT 1::{sql} AS v"), extract="types", folder=tmp_path)
+    made = convert(hyper, export(f"SELECT 1::{sql} AS v"), extract="types", folder=tmp_path)
     assert made.file_version == expected_version
     with hyper.connect(made.path) as connection:
         # 128-bit numerics came with version 3, REAL with 4

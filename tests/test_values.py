@@ -8,7 +8,7 @@ import pytest
 from mds_tableau.column_types import plan_columns
 from mds_tableau.columns import Check
 from mds_tableau.errors import ExportError
-from mds_tableau.export import describe
+from mds_tableau.export_plan import describe
 from mds_tableau.parquet import ParquetVersion
 from mds_tableau.values import check_values
 from tests.type_cases import literal, options

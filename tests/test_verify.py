@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tableauhyperapi import Connection
 
 from mds_tableau.column_options import ColumnOptions
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import read_extract
 from mds_tableau.hyper import Hyper
@@ -31,12 +33,20 @@ class Rotting(Hyper):
         super().__init__()
         self._mark = mark
 
-    def _build(self, version: ParquetVersion, path: Path, *others: Any) -> Any:
-        built = super()._build(version, path, *others)
-        content = bytearray(path.read_bytes())
-        content[content.index(self._mark)] ^= 1
-        path.write_bytes(content)
-        return built
+    def connect(self, database: Path | None = None) -> Connection:
+        """Open a connection after which a bit of its database flips."""
+        connection = super().connect(database)
+        close = connection.close
+
+        def close_and_rot() -> None:
+            close()
+            if database is not None:
+                content = bytearray(database.read_bytes())
+                content[content.index(self._mark)] ^= 1
+                database.write_bytes(content)
+
+        connection.close = close_and_rot
+        return connection
 
 
 @pytest.fixture
@@ -50,14 +60,14 @@ def refused(hyper: Hyper, version: ParquetVersion, folder: Path, verify: Level =
     with hyper as running:
         before = tree(folder)
         with pytest.raises(ExtractError) as told:
-            running.convert(version, extract="mart", folder=folder, verify=verify)
+            convert(running, version, extract="mart", folder=folder, verify=verify)
     assert tree(folder) == before
     return str(told.value)
 
 
 @pytest.fixture(autouse=True)
 def _old_extract(export: Export, hyper: Hyper, folder: Path) -> None:
-    hyper.convert(export("SELECT 'old' AS a"), extract="mart", folder=folder)
+    convert(hyper, export("SELECT 'old' AS a"), extract="mart", folder=folder)
 
 
 VALUES = {
@@ -167,7 +177,7 @@ def test_counting_finds_gaps_and_nothing_else(
     said = refused(Mistaken(gap), version, folder, "rows")
     assert "differs from the mart: column 'u' has 2 values for 3." in said
     with Mistaken(f"UPDATE {TABLE} SET a = 11 WHERE id = 1") as mistaken:
-        made = mistaken.convert(version, extract="mart", folder=folder, verify="rows")
+        made = convert(mistaken, version, extract="mart", folder=folder, verify="rows")
     assert (made.rows, made.not_null, made.row_hash) == (3, (3, 3, 3, 2, 3), None)
     assert sorted(row[1] for row in query_hyper(made.path)) == [11, 20, 30]
 
@@ -235,7 +245,7 @@ def test_what_is_right_has_the_hash_of_the_mart(export: Export, hyper: Hyper, fo
         for number, (value, _) in enumerate(VALUES.values())
     )
     version = export(f"SELECT hash(i) AS id, {columns} FROM range(10000) AS r(i) ORDER BY i % 10")
-    made = hyper.convert(version, extract="mart", folder=folder)
+    made = convert(hyper, version, extract="mart", folder=folder)
     assert made.row_hash == version.row_hash
     assert made.not_null == (10000, *[8571] * len(VALUES))
     assert read_extract(folder, "mart") == made
@@ -260,7 +270,7 @@ def test_values_of_another_engine_are_told_with_what_it_can_write(
         columns={"day": "DATE", "clock": "TIME", "net": "DOUBLE"},
     )
     with pytest.raises(ExtractError) as refused:
-        hyper.convert(version, extract="mart", folder=tmp_path)
+        convert(hyper, version, extract="mart", folder=tmp_path)
     assert str(refused.value).splitlines() == [
         f"Cannot convert mart 'mart' from {version.folder}:",
         "- column 'day' (DATE): 1 row is infinite, for example infinity. Have spark 4.1 write NULL "
@@ -275,7 +285,7 @@ def test_what_is_only_worth_a_warning_is_told_so_too(hyper: Hyper, tmp_path: Pat
     version = foreign_version(
         tmp_path / "v", "SELECT DOUBLE 'NaN' AS net", columns={"net": "DOUBLE"}
     )
-    assert hyper.convert(version, extract="mart", folder=tmp_path).warnings == (
+    assert convert(hyper, version, extract="mart", folder=tmp_path).warnings == (
         "column 'net' (DOUBLE): 1 row is NaN or infinite, which spoils every sum, average and "
         "maximum, for example nan. Have spark 4.1 write NULL instead.",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mds_tableau.amounts import Amount
+from mds_tableau.conversion import convert
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import sha256
 from mds_tableau.hyper import Hyper
@@ -54,12 +55,12 @@ def test_a_kept_extract_stays_when_the_next_one_is_made(
 ) -> None:
     """It shares its bytes with the extract on the disk, until a conversion replaces that."""
     folder = tmp_path / "data" / "hyper"
-    first = hyper.convert(export("SELECT 1 AS a"), extract="mart", folder=folder)
+    first = convert(hyper, export("SELECT 1 AS a"), extract="mart", folder=folder)
     record = _record(tmp_path, first)
     kept = keep_version(tmp_path / "data" / "versions", first, record, keep=7)
     assert kept is not None
     assert kept.path.stat().st_ino == first.path.stat().st_ino
-    hyper.convert(export("SELECT 2 AS a"), extract="mart", folder=folder)
+    convert(hyper, export("SELECT 2 AS a"), extract="mart", folder=folder)
     assert query_hyper(first.path) == [[2]]
     assert sha256(kept.path) == first.sha256
     assert query_hyper(kept.path) == [[1]]

@@ -8,7 +8,9 @@ from typing import Any
 import duckdb
 from tableauhyperapi import TableName
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.conversion import convert
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.hyper import Hyper
 from mds_tableau.parquet import Column, ParquetVersion
@@ -88,7 +90,7 @@ def make(
     """Take a mart of the cases to Parquet and into an extract."""
     mart, names = mart_of(connection, cases, numbers)
     version = export_mart(connection, mart, folder / "mart")
-    return Made(names, version, hyper.convert(version, extract="mart", folder=folder))
+    return Made(names, version, convert(hyper, version, extract="mart", folder=folder))
 
 
 def declared(hyper: Hyper, path: Path) -> dict[str, tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Makes the assets `parquet/*` and `hyper/*` of each extract, and has `tableau/*` made.
 
 One op for each asset, so that what fails stops itself, what stands behind it, and nothing else.
-The work is done by `mds_tableau.export` and `hyper`; what is exported is decided in
+The work is done by `mds_tableau.export` and `conversion`; what is exported is decided in
 `mds_tableau.project_extracts`.
 """
 
@@ -25,7 +25,8 @@ from mds_tableau.defs.publishing import tableau_asset, unchanged_publish_of
 from mds_tableau.defs.resources import HyperResource, TableauServer
 from mds_tableau.defs.stages import DUCKDB, Folders, Gate, Upstream, reading
 from mds_tableau.errors import ExtractError, HeldBack
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.extract_file import same_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.parquet import newest_version

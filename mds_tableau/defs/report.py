@@ -7,11 +7,12 @@ each step's own business; nothing is stopped here.
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
+from dagster_shared.error import SerializableErrorInfo
 
 from mds_tableau.defs.dbt import node_name
 from mds_tableau.defs.ending import Ending
@@ -21,7 +22,8 @@ from mds_tableau.manifest import Manifest
 from mds_tableau.published import still_serves
 from mds_tableau.results import NodeResult, why_not_built
 
-_STAGES = ("parquet", "hyper", "tableau")
+STAGES: Final = ("parquet", "hyper", "tableau")
+"""What an extract goes through, in order: the first part of its assets' keys."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Reporter:
             elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
                 done.add(key)
             elif event.step_key:
-                failures[event.step_key] = _message(event)
+                failures[event.step_key] = failure_message(event)
         arrived, missing = [], {}
         for extract in self.extracts:
-            stages = [f"{s}/{extract.name}" for s in _STAGES if f"{s}/{extract.name}" in planned]
+            stages = [f"{s}/{extract.name}" for s in STAGES if f"{s}/{extract.name}" in planned]
             if not stages:
                 continue
             if stages[-1] in done:
@@ -134,11 +136,24 @@ def reporting(reporter: Reporter) -> Ending:
     return end
 
 
-def _message(event: DagsterEvent) -> str:
+def failure_message(event: DagsterEvent) -> str:
+    """Return why a step failed: our own words, or those of the first cause."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     error = data.error
+    if error is not None and _is_of_a_stop(error):
+        return "It was stopped while it worked."
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip() if error is not None else "failed without a message"
+
+
+def _is_of_a_stop(error: SerializableErrorInfo) -> bool:
+    """Return whether a stop is behind an error; what else fails on the way says nothing of why."""
+    behind: SerializableErrorInfo | None = error
+    while behind is not None:
+        if behind.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            return True
+        behind = behind.cause or behind.context
+    return False

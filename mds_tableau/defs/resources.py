@@ -1,7 +1,7 @@
 """The resources of a run: one Hyper process, and one session with Tableau Server.
 
 Both start when the first step needs them and end with the run. What they do belongs to
-`mds_tableau.hyper` and `mds_tableau.tableau`; secrets reach them as environment variables only.
+`mds_tableau.conversion` and `mds_tableau.tableau`; secrets reach them from the environment only.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from mds_tableau.conversion import convert
 from mds_tableau.defs.hearing import heard
 from mds_tableau.destination import Destination, LocalSandbox, SignIn
 from mds_tableau.errors import MdsTableauError
@@ -70,14 +71,14 @@ class HyperResource(_RunScoped):
     _engine: Hyper | None = PrivateAttr(default=None)
 
     def convert(self, version: ParquetVersion, *, extract: str, folder: Path) -> ExtractFile:
-        """Make an extract of a Parquet version, as `mds_tableau.hyper.Hyper.convert` says.
+        """Make an extract of a Parquet version, as `mds_tableau.conversion.convert` says.
 
         Raises:
             NoRoom: The disk has less room than it is going to take.
         """
         needed = needed_for_extract(version, folder, extract, verify=self.verify)
         require_room(folder, needed, f"Converting extract '{extract}'")
-        return self.engine.convert(version, extract=extract, folder=folder, verify=self.verify)
+        return convert(self.engine, version, extract=extract, folder=folder, verify=self.verify)
 
     @property
     def engine(self) -> Hyper:

@@ -2,7 +2,7 @@
 
 Only values of the Python types that belong to a column are let through, because Arrow would cut a
 moment to its day, and shift one with a zone, without a word. Where values come from, and which
-column is of which kind, belongs to `other_databases`.
+column is of which kind, belongs to `sqlalchemy_types`.
 """
 
 import datetime as dt

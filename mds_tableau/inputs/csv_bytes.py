@@ -1,46 +1,26 @@
-"""Looks at every byte of a text file before it is read: encoding, NUL bytes, ends of lines.
+"""Looks at every byte of a text file before it is read: NUL bytes, second marks, ends of lines.
 
 What comes out is a file in UTF-8 that DuckDB can read as it is: the file itself where possible,
-else a copy beside the database. What the text means belongs to the readers.
+else a copy beside the database. Encodings belong to `text_encoding`, and what the text means to the
+readers.
 """
 
-import codecs
 import gzip
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from mds_tableau.errors import InputError, UsageError
+from mds_tableau.errors import InputError
 from mds_tableau.inputs import Progress
 from mds_tableau.inputs.places import CHUNK, Place
+from mds_tableau.inputs.text_encoding import as_utf8, codec_of, marked_encoding
 
 _GZIP: Final = b"\x1f\x8b"
 _MARK: Final = "\ufeff".encode()
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_USUAL: Final = (
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "cp1253",
-    "cp1254",
-    "cp932",
-    "gb18030",
-    "big5",
-    "cp949",
-)
-_AROUND: Final = 4096
-"""Bytes around a bad one that are shown to the detector of encodings."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +97,15 @@ def open_text(
     """
     before = stamp(place.path)
     packed, found = _look(place)
-    codec = _codec(place, encoding, found)
+    codec = codec_of(place, encoding, found)
     tally = _Tally(quote.encode(), place)
-    chunks = _checked(_unpacked(place, packed, progress), codec, tally, bool(encoding))
+    chunks = as_utf8(
+        _unpacked(place, packed, progress),
+        codec,
+        place,
+        lambda: tally.newlines,
+        was_given=bool(encoding),
+    )
     if not packed and codec in ("utf-8", "utf-8-sig"):
         for chunk in chunks:
             tally.add(chunk)
@@ -225,26 +211,7 @@ def _look(place: Place) -> tuple[bool, str]:
                 start = unpacked.read(4)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(place, error) from error
-    return packed, next((name for mark, name in _MARKS if start.startswith(mark)), "")
-
-
-def _codec(place: Place, given: str, found: str) -> str:
-    if not given:
-        return found or "utf-8"
-    try:
-        name = codecs.lookup(given).name
-        "".encode(name)
-    except LookupError as error:
-        raise UsageError(
-            f"--encoding {given} is no encoding that Python knows; for example cp1252, latin-1, "
-            "utf-16 or shift_jis."
-        ) from error
-    if found and not name.startswith(found.removesuffix("-sig")):
-        raise UsageError(
-            f"{place.name} begins with the byte order mark of {found.removesuffix('-sig')}, but "
-            f"--encoding {given} was given; leave --encoding out."
-        )
-    return found if name == "utf-8" and found else name
+    return packed, marked_encoding(start)
 
 
 def _unpacked(place: Place, packed: bool, progress: Progress) -> Iterator[bytes]:
@@ -268,70 +235,3 @@ def _unreadable(place: Place, error: Exception) -> InputError:
         )
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return InputError(f"{place.name} cannot be read: {reason}.")
-
-
-def _checked(
-    chunks: Iterator[bytes], codec: str, tally: _Tally, was_given: bool
-) -> Iterator[bytes]:
-    """Yield the same text in UTF-8; of UTF-8, the bytes as they are."""
-    decoder = codecs.getincrementaldecoder(codec)("strict")
-    is_utf8, done, first = codec in ("utf-8", "utf-8-sig"), 0, True
-    for chunk in chain(chunks, (b"",)):
-        rest = b"" if is_utf8 and not done else _pending(decoder)
-        if is_utf8 and not rest and done and chunk and chunk.isascii():
-            done += len(chunk)
-            yield chunk
-            continue
-        try:
-            text = decoder.decode(chunk, not chunk)
-        except UnicodeError as error:
-            start = error.start if isinstance(error, UnicodeDecodeError) else 0
-            where = done - len(rest), rest + chunk, start
-            raise _not_text(tally, codec, where, was_given) from error
-        done += len(chunk)
-        if is_utf8:
-            yield chunk
-        else:
-            yield (text.removeprefix("\ufeff") if first else text).encode()
-        first = first and not text
-
-
-def _pending(decoder: codecs.IncrementalDecoder) -> bytes:
-    """Return the bytes of a character that the last chunk did not hold to its end."""
-    return decoder.getstate()[0]
-
-
-def _not_text(
-    tally: _Tally, codec: str, where: tuple[int, bytes, int], was_given: bool
-) -> InputError:
-    """Return the error for bytes that are no text.
-
-    `where` is the position of some bytes in the file, the bytes, and where in them the bad begin.
-    """
-    base, data, start = where
-    line = tally.newlines + data.count(b"\n", 0, start) + 1
-    seen = data[start : start + 4].hex(" ")
-    name = "utf-8" if codec == "utf-8-sig" else codec
-    if was_given:
-        remedy = "Give the encoding it is written in with --encoding."
-    else:
-        likely = _likely(data[max(0, start - _AROUND) : start + _AROUND])
-        remedy = (
-            f"If it is {likely}, which is likely, give --encoding {likely}; nothing is guessed."
-        )
-    return InputError(
-        f"{tally.place.name}, line {line}, byte {base + start + 1}: the bytes {seen} are no text "
-        f"in {name}. {remedy}"
-    )
-
-
-def _likely(data: bytes) -> str:
-    try:
-        # lazily: its tables take time to load, and it comes with requests only
-        from charset_normalizer import from_bytes
-
-        best = from_bytes(data, cp_isolation=list(_USUAL)).best()
-    except ImportError:
-        best = None
-    # western and central European look alike in a few letters, and the first is far more common
-    return "cp1252" if best is None or "cp1252" in best.could_be_from_charset else best.encoding

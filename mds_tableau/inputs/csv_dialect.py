@@ -1,7 +1,7 @@
 """Finds how a CSV file is written: the delimiter, the header, and where the rows begin.
 
-Looks at the first rows only; encodings and ends of lines belong to `csv_bytes`, the types of the
-values to `text_types`.
+Looks at the first rows only; encodings belong to `text_encoding`, ends of lines to `csv_bytes`, the
+types of the values to `text_types`.
 """
 
 import csv as csv_module

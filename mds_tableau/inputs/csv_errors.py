@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, first_line
 from mds_tableau.inputs.csv_bytes import TextFile, open_lines
 from mds_tableau.inputs.csv_dialect import Dialect, records
 from mds_tableau.inputs.kinds import Kind
@@ -63,14 +63,14 @@ def explained(
             return _explained(found, file)
     if len(sources) > 1:
         names = f"{sources[0][0].name} and {len(sources) - 1} more"
-        return InputError(f"{names} cannot be loaded: {_first_line(error)}")
+        return InputError(f"{names} cannot be loaded: {_said(error)}")
     return _explained(error, sources[0][0])
 
 
 def _explained(error: duckdb.Error, file: SomeFile) -> InputError:
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return InputError(f"{file.name} cannot be loaded: {_first_line(error)}")
+        return InputError(f"{file.name} cannot be loaded: {_said(error)}")
     if "Maximum line size" in text:
         return InputError(
             f"{file.name}{_line(text)}: a line has more than 256 MiB. If a quote is not closed "
@@ -87,7 +87,7 @@ def _explained(error: duckdb.Error, file: SomeFile) -> InputError:
             f"{file.name}{_line(text)}: not as many fields as columns: {_original(text)}. "
             + _RAGGED_REMEDY
         )
-    return InputError(f"{file.name}{_line(text)} cannot be read as CSV: {_first_line(error)}")
+    return InputError(f"{file.name}{_line(text)} cannot be read as CSV: {_said(error)}")
 
 
 _RAGGED_REMEDY: Final = (
@@ -124,8 +124,8 @@ def _original(text: str) -> str:
     return repr(found[1][:_SHOWN]) if found else "..."
 
 
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0][:300]
+def _said(error: duckdb.Error) -> str:
+    return first_line(error)[:300]
 
 
 def first_misfit(

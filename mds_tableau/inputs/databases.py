@@ -3,11 +3,10 @@
 How each kind is read belongs to its own module; what is done with the rows to whoever asked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import duckdb
 
@@ -22,6 +21,7 @@ from mds_tableau.inputs import (
     silent,
     sqlite,
 )
+from mds_tableau.inputs.database_reader import DatabaseInput, Reader
 from mds_tableau.inputs.database_url import (
     file_of,
     is_url,
@@ -30,60 +30,10 @@ from mds_tableau.inputs.database_url import (
     scrubbed,
     shown,
 )
-from mds_tableau.inputs.increasing import Increasing, Watermark
-from mds_tableau.inputs.tables import TableName
+from mds_tableau.inputs.increasing import Watermark
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _DUCKDB: Final = b"DUCK"
-
-
-class _Reader(Protocol):
-    """A module that reads one kind of database."""
-
-    def load(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        url: str,
-        *,
-        name: str,
-        query: str,
-        types: Mapping[str, str],
-        table: str,
-        progress: Progress,
-        increasing: Increasing | None,
-    ) -> tuple[str, tuple[str, ...]]: ...
-
-    def watermark(self, url: str, *, name: str, column: str) -> Watermark: ...
-
-    def tables(self, url: str) -> list[TableName]: ...
-
-
-@dataclass(frozen=True)
-class DatabaseInput:
-    """A table or a query to read.
-
-    Attributes:
-        url: `postgresql://user@host/database`, `sqlite:///file`, the path of a SQLite or DuckDB
-            file, or any other URL that SQLAlchemy knows; one that names a driver, such as
-            `postgresql+psycopg://`, is read through SQLAlchemy too.
-        table: `table` or `schema.table`; parts may be in double quotes.
-        query: A SELECT, instead of a table.
-        types: DuckDB type for single columns, by name.
-        increasing: Which rows of the table are read, in which order; they are added to the table in
-            DuckDB, and stay there when a later one fails. None for all rows or none.
-    """
-
-    url: str = field(repr=False)
-    table: str = ""
-    query: str = ""
-    types: Mapping[str, str] = field(default_factory=dict)
-    increasing: Increasing | None = None
-
-    def __repr__(self) -> str:
-        return (
-            f"DatabaseInput(url={shown(self.url)!r}, table={self.table!r}, query={self.query!r}, "
-            f"types={dict(self.types)!r})"
-        )
 
 
 def load_database(
@@ -115,19 +65,8 @@ def load_database(
         raise UsageError("Only a table can be read in the order of a column, not a query.")
     if bool(given.table) == bool(given.query):
         raise UsageError(f"Give either a table or a query to read of {shown(given.url)}.")
-    quoted = quote_identifier(table)
     with _reading(given.url) as reader:
-        origin, notes = reader.load(
-            connection,
-            given.url,
-            name=given.table,
-            query=given.query,
-            types=given.types,
-            table=quoted,
-            progress=progress,
-            increasing=given.increasing,
-        )
-    return Loaded(quoted, origin, notes)
+        return reader.load(connection, given, table=quote_identifier(table), progress=progress)
 
 
 def watermark(url: str, table: str, column: str = "") -> Watermark:
@@ -161,7 +100,7 @@ def tables_of(url: str) -> list[str]:
 
 
 @contextmanager
-def _reading(url: str) -> Iterator[_Reader]:
+def _reading(url: str) -> Iterator[Reader]:
     """Give the reader of a database; no error of it shows anything secret."""
     require_form(url)
     try:
@@ -171,7 +110,7 @@ def _reading(url: str) -> Iterator[_Reader]:
         raise
 
 
-def _reader(url: str) -> _Reader:
+def _reader(url: str) -> Reader:
     kind = scheme(url)
     if kind in {"postgresql", "postgres"}:
         return postgres
@@ -192,7 +131,7 @@ def is_database_file(path: Path) -> bool:
         return False
 
 
-def _of_file(path: Path) -> _Reader:
+def _of_file(path: Path) -> Reader:
     try:
         reader = _reader_of(path)
     except OSError as error:
@@ -205,7 +144,7 @@ def _of_file(path: Path) -> _Reader:
     )
 
 
-def _reader_of(path: Path) -> _Reader | None:
+def _reader_of(path: Path) -> Reader | None:
     with path.open("rb") as file:
         start = file.read(16)
     if start == _SQLITE:

@@ -1,6 +1,6 @@
 """Reads a table or query of another DuckDB file, attached read-only for as long as that takes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -8,12 +8,12 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_path
-from mds_tableau.errors import InputError, UsageError
-from mds_tableau.inputs import Progress
+from mds_tableau.errors import InputError, UsageError, first_line
+from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.casts import asked_types, cast
+from mds_tableau.inputs.database_reader import DatabaseInput, find_relation
 from mds_tableau.inputs.database_url import file_of, place
 from mds_tableau.inputs.increasing import (
-    Increasing,
     Watermark,
     aggregates,
     as_cheap_watermark,
@@ -24,7 +24,7 @@ from mds_tableau.inputs.increasing import (
     wanted_rows,
 )
 from mds_tableau.inputs.landing import ArrivingColumn, first_misfit
-from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
+from mds_tableau.inputs.tables import TableName, check_names, find_table
 from mds_tableau.warehouse import wait_until_free
 
 _ATTACHED: Final = "mds_tableau_attached"
@@ -34,44 +34,21 @@ _NO_MEANING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.Cat
 
 def load(
     connection: duckdb.DuckDBPyConnection,
-    url: str,
+    given: DatabaseInput,
     *,
-    name: str,
-    query: str,
-    types: Mapping[str, str],
     table: str,
     progress: Progress,
-    increasing: Increasing | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """Read a table or query into a table of DuckDB; return what it is called, and notes.
-
-    Args:
-        connection: Has no open transaction.
-        url: The file, as a path or a `duckdb:///` URL.
-        name: The table to read, "" for the query.
-        query: The query to read, "" for the table.
-        types: DuckDB type for single columns.
-        table: Quoted name of the table to make.
-        progress: Told of the rows when they have arrived.
-        increasing: Which rows of the table are wanted and added, in which order; None to make the
-            table of all rows.
-
-    Raises:
-        InputError: The table is not there, the query is none, or a value does not fit.
-        DatabaseLocked: Another process holds the file.
-    """
-    path = file_of(url)
-    origin = f"query over {place(url)}"
+) -> Loaded:
+    """Read a table or query into a table of DuckDB, as `Reader.load` says."""
+    increasing = given.increasing
     home = _here(connection)
-    with _attached(connection, path) as cursor:
-        if name:
-            found = find_table(name, _tables(cursor), place=place(url))
-            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {place(url)}"  # noqa: S608
-        query = checked_query(query)
+    with _attached(connection, file_of(given.url)) as cursor:
+        relation = find_relation(given, lambda: _tables(cursor))
+        query, origin = relation.query, relation.origin
         described = cursor.execute(f"DESCRIBE (\n{query}\n)").fetchall()
         names = [row[0] for row in described]
         check_names(names, origin=origin)
-        asked = asked_types(cursor, types, names, origin=origin)
+        asked = asked_types(cursor, given.types, names, origin=origin)
         columns = [_column(row[0], row[1], asked.get(row[0], row[1])) for row in described]
         selected = ", ".join(
             f"{c.selected if c.misfit else c.value} AS {quote_identifier(c.name)}" for c in columns
@@ -98,30 +75,19 @@ def load(
             raise first_misfit(cursor, f"(\n{query}\n)", columns, 0, origin, error) from None
     rows = int(added[0]) if added else 0
     progress(f"Reading {origin}", rows, rows)
-    return origin, ()
+    return Loaded(table, origin)
 
 
 def watermark(url: str, *, name: str, column: str) -> Watermark:
-    """Return the largest value of a column, or the number of rows when none is named.
-
-    Raises:
-        InputError: The table or the column is not there, or the file is no DuckDB file.
-        DatabaseLocked: Another process holds the file.
-    """
-    path = file_of(url)
-    with duckdb.connect() as connection, _attached(connection, path) as cursor:
+    """Return how far a table has come, as `Reader.watermark` says."""
+    with duckdb.connect() as connection, _attached(connection, file_of(url)) as cursor:
         found = find_table(name, _tables(cursor), place=place(url))
         asked = f"SELECT {one_aggregate(column)} FROM {found.quoted}"  # noqa: S608
         return as_cheap_watermark(cursor.execute(asked).fetchall()[0][0], column)
 
 
 def tables(url: str) -> list[TableName]:
-    """Return the tables and views that there are.
-
-    Raises:
-        InputError: The file is not there or is no DuckDB file.
-        DatabaseLocked: Another process holds the file.
-    """
+    """Return the tables and views that there are."""
     with duckdb.connect() as connection, _attached(connection, file_of(url)) as cursor:
         return _tables(cursor)
 
@@ -138,13 +104,13 @@ def _attached(
         try:
             cursor.execute(f"ATTACH {quote_path(path)} AS {_ATTACHED} (READ_ONLY)")
         except duckdb.Error as error:
-            raise InputError(f"Cannot open {path}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"Cannot open {path}: {first_line(error)}") from None
         try:
             cursor.execute(f"USE {_ATTACHED}")
             yield cursor
         except duckdb.Error as error:
             kind = UsageError if isinstance(error, _NO_MEANING) else InputError
-            raise kind(f"{path.name} refuses: {str(error).splitlines()[0]}") from None
+            raise kind(f"{path.name} refuses: {first_line(error)}") from None
         finally:
             cursor.execute(f"USE {_here(connection)}")
             cursor.execute(f"DETACH {_ATTACHED}")

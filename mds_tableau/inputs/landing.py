@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError
+from mds_tableau.errors import InputError, first_line
 from mds_tableau.inputs.increasing import Increasing, require_columns
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def land(
         connection.commit()
         done = True
     except duckdb.Error as error:
-        raise InputError(f"Cannot take in {origin}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"Cannot take in {origin}: {first_line(error)}") from None
     finally:
         if not done:
             _rolled_back(connection)
@@ -212,7 +212,7 @@ def first_misfit(
         if row and (found is None or row[0] < found[0]):
             found = (row[0], column, row[1])
     if found is None:
-        return InputError(f"Cannot take in {origin}: {str(error).splitlines()[0]}")
+        return InputError(f"Cannot take in {origin}: {first_line(error)}")
     number, column, value = found
     others = " or ".join(f"{column.name}={t}" for t in _INSTEAD.get(column.duckdb_type, _TEXT))
     declared = f" ({column.declared})" if column.declared else ""

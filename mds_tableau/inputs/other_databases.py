@@ -2,36 +2,39 @@
 
 Slower than the readers of PostgreSQL and SQLite, as every value is a Python object on its way.
 Types are those that SQLAlchemy finds declared for a table, and those of the first rows for a query,
-as drivers do not agree on how to tell them.
+as drivers do not agree on how to tell them; what a column becomes is decided in `sqlalchemy_types`.
 """
 
-import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
-from mds_tableau.inputs import Progress
-from mds_tableau.inputs.casts import asked_types, cast
+from mds_tableau.inputs import Loaded, Progress
+from mds_tableau.inputs.casts import asked_types
+from mds_tableau.inputs.database_reader import DatabaseInput, find_relation
 from mds_tableau.inputs.database_url import place, scrubbed, shown
 from mds_tableau.inputs.increasing import (
-    Increasing,
     Watermark,
     as_cheap_watermark,
     as_watermark,
     position_of,
 )
-from mds_tableau.inputs.landing import ArrivingColumn, land
-from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
+from mds_tableau.inputs.landing import land
+from mds_tableau.inputs.sqlalchemy_types import (
+    SentColumn,
+    arriving,
+    declared_column,
+    described_column,
+    settled_column,
+)
+from mds_tableau.inputs.tables import TableName, check_names, find_table
 
 if TYPE_CHECKING:
     import pyarrow
-
-    from mds_tableau.inputs.arrow_values import Kind
 
 _FIRST_ROWS: Final = 1_000
 _MOST_ROWS: Final = 50_000
@@ -45,106 +48,52 @@ _TERMINAL: Final = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column as the database declares it.
-
-    Attributes:
-        name: Its name.
-        kind: How its values travel; None when the first rows say so.
-        words: Its declared type, for messages.
-        note: What was decided about it.
-        digits: Precision and scale that the driver told, if it did.
-    """
-
-    name: str
-    kind: "Kind | None"
-    words: str = ""
-    note: str = ""
-    digits: tuple[int, int] | None = None
-
-
 def load(
     connection: duckdb.DuckDBPyConnection,
-    url: str,
+    given: DatabaseInput,
     *,
-    name: str,
-    query: str,
-    types: Mapping[str, str],
     table: str,
     progress: Progress,
-    increasing: Increasing | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """Read a table or query into a table of DuckDB; return what it is called, and notes.
-
-    Args:
-        connection: Has no open transaction.
-        url: A URL that SQLAlchemy knows.
-        name: The table to read, "" for the query.
-        query: The query to read, "" for the table.
-        types: DuckDB type for single columns.
-        table: Quoted name of the table to make.
-        progress: Told of the rows that have arrived.
-        increasing: Which rows of the table are wanted and added, in which order; None to make the
-            table of all rows.
-
-    Raises:
-        InputError: The table is not there, the query is none, a value does not fit, or the server
-            refuses.
-        DatabaseUnreachable: The database does not answer, or the connection was lost.
-    """
-    with _session(url) as remote, ExitStack() as reading:
-        if name:
-            found = find_table(name, _tables(remote), place=place(url))
-            origin = f"table {found} of {place(url)}"
-            result, columns = _table_rows(remote, found, connection, types, origin, increasing)
+) -> Loaded:
+    """Read a table or query into a table of DuckDB, as `Reader.load` says."""
+    with _session(given.url) as remote, ExitStack() as reading:
+        relation = find_relation(given, lambda: _tables(remote))
+        origin = relation.origin
+        if relation.table:
+            result, columns = _table_rows(remote, relation.table, connection, given, origin)
         else:
-            origin = f"query over {place(url)}"
-            result, columns = _query_rows(remote, checked_query(query))
+            result, columns = _query_rows(remote, relation.query)
         reading.callback(result.close)
         names = [column.name for column in columns]
         check_names(names, origin=origin)
-        asked = asked_types(connection, types, names, origin=origin)
+        asked = asked_types(connection, given.types, names, origin=origin)
         first = result.fetchmany(_FIRST_ROWS)
-        columns = [_settled(column, number, first) for number, column in enumerate(columns)]
+        columns = [settled_column(column, number, first) for number, column in enumerate(columns)]
         land(
             connection,
             table,
-            [_arriving(n, column, asked.get(column.name)) for n, column in enumerate(columns, 1)],
+            [arriving(n, column, asked.get(column.name)) for n, column in enumerate(columns, 1)],
             _batches(result, first, columns, origin),
             origin=origin,
             counted=lambda rows: progress(f"Reading {origin}", rows, None),
-            increasing=increasing,
+            increasing=given.increasing,
         )
-    return origin, tuple(column.note for column in columns if column.note)
+    return Loaded(table, origin, tuple(column.note for column in columns if column.note))
 
 
 def watermark(url: str, *, name: str, column: str) -> Watermark:
-    """Return the largest value of a column, or the number of rows when none is named.
-
-    Raises:
-        InputError: The table or the column is not there, or the database refuses.
-        DatabaseUnreachable: The database does not answer.
-    """
+    """Return how far a table has come, as `Reader.watermark` says."""
     import sqlalchemy as sa
 
     with _session(url) as remote:
         found = find_table(name, _tables(remote), place=place(url))
-        source = sa.table(
-            sa.quoted_name(found.name, quote=True), schema=sa.quoted_name(found.schema, quote=True)
-        )
-        high: Any = sa.func.max(sa.column(sa.quoted_name(column, quote=True)))
-        asked = sa.select(high if column else sa.func.count()).select_from(source)
+        high: Any = sa.func.max(sa.column(_quoted(column)))
+        asked = sa.select(high if column else sa.func.count()).select_from(_source(found))
         return as_cheap_watermark(remote.execute(asked).scalar_one(), column)
 
 
 def tables(url: str) -> list[TableName]:
-    """Return the tables and views that there are.
-
-    Raises:
-        InputError: The database refuses, or a package is not installed.
-        DatabaseUnreachable: The database does not answer.
-    """
+    """Return the tables and views that there are."""
     with _session(url) as remote:
         return _tables(remote)
 
@@ -216,157 +165,65 @@ def _table_rows(
     remote: Any,
     found: TableName,
     connection: duckdb.DuckDBPyConnection,
-    types: Mapping[str, str],
+    given: DatabaseInput,
     origin: str,
-    increasing: Increasing | None,
-) -> tuple[Any, list[_Column]]:
+) -> tuple[Any, list[SentColumn]]:
     import sqlalchemy as sa
 
     inspector = sa.inspect(remote)
     declared = inspector.get_columns(found.name, schema=found.schema)
-    asked = asked_types(connection, types, [column["name"] for column in declared], origin=origin)
-    columns = []
-    selected: list[Any] = []
-    for each in declared:
-        column = sa.column(sa.quoted_name(each["name"], quote=True), each["type"])
-        made = _declared(each["name"], each["type"], asked.get(each["name"], ""))
-        columns.append(made)
-        if made.words == "text":
-            selected.append(sa.cast(column, sa.Text).label(each["name"]))
-        else:
-            selected.append(column)
+    names = [column["name"] for column in declared]
+    asked = asked_types(connection, given.types, names, origin=origin)
     columns = [
-        replace(column, words=str(each["type"]))
-        for column, each in zip(columns, declared, strict=True)
+        declared_column(each["name"], each["type"], asked.get(each["name"], ""))
+        for each in declared
     ]
-    source = sa.table(
-        sa.quoted_name(found.name, quote=True), schema=sa.quoted_name(found.schema, quote=True)
-    )
-    statement = sa.select(*selected).select_from(source)
-    if increasing is not None:
-        arrivals = [_arriving(n, c, asked.get(c.name)) for n, c in enumerate(columns, 1)]
+    selected: list[Any] = []
+    for column, each in zip(columns, declared, strict=True):
+        source = sa.column(_quoted(column.name), each["type"])
+        text = sa.cast(source, sa.Text).label(column.name)
+        selected.append(text if column.as_text else source)
+    rows_of = _source(found)
+    statement = sa.select(*selected).select_from(rows_of)
+    if (increasing := given.increasing) is not None:
+        arrivals = [arriving(n, c, asked.get(c.name)) for n, c in enumerate(columns, 1)]
         typed = [(arrival.name, arrival.duckdb_type) for arrival in arrivals]
         position = position_of(increasing, typed, origin=origin, moments=False)
-        column = sa.column(sa.quoted_name(columns[position].name, quote=True), sa.BigInteger)
-        asks = sa.select(sa.func.count(), sa.func.count(column), sa.func.max(column))
-        rows, values, high = remote.execute(asks.select_from(source)).one()
+        ordered = sa.column(_quoted(columns[position].name), sa.BigInteger)
+        asks = sa.select(sa.func.count(), sa.func.count(ordered), sa.func.max(ordered))
+        rows, values, high = remote.execute(asks.select_from(rows_of)).one()
         increasing.check(as_watermark((rows, values, None if high is None else int(high))))
         if increasing.start:
-            statement = statement.where(column >= int(increasing.start))
-        statement = statement.order_by(column)
+            statement = statement.where(ordered >= int(increasing.start))
+        statement = statement.order_by(ordered)
     return _streamed(remote).execute(statement), columns
 
 
-def _query_rows(remote: Any, query: str) -> tuple[Any, list[_Column]]:
+def _query_rows(remote: Any, query: str) -> tuple[Any, list[SentColumn]]:
     # without parameters a driver leaves the percent signs of a query alone
     streamed = _streamed(remote).execution_options(no_parameters=True)
     result = streamed.exec_driver_sql(query)
-    return result, [_Column(row[0], None, digits=_digits(row)) for row in result.cursor.description]
+    return result, [described_column(row) for row in result.cursor.description]
+
+
+def _source(table: TableName) -> Any:
+    import sqlalchemy as sa
+
+    return sa.table(_quoted(table.name), schema=_quoted(table.schema))
+
+
+def _quoted(name: str) -> Any:
+    import sqlalchemy as sa
+
+    return sa.quoted_name(name, quote=True)
 
 
 def _streamed(remote: Any) -> Any:
     return remote.execution_options(stream_results=True, max_row_buffer=_FIRST_ROWS)
 
 
-def _digits(described: Sequence[Any]) -> tuple[int, int] | None:
-    precision, scale = described[4], described[5]
-    if isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= 38:
-        return (precision, scale) if precision else None
-    return None
-
-
-def _declared(name: str, declared: Any, asked: str) -> _Column:
-    """Decide how a column of a table travels; `words` is "text" where the server has to cast it."""
-    import sqlalchemy as sa
-
-    from mds_tableau.inputs import arrow_values as kinds
-
-    as_text = _Column(name, kinds.TEXT, "text")
-    if asked == "VARCHAR" and not isinstance(declared, sa.String):
-        return as_text
-    if isinstance(declared, sa.Numeric) and not isinstance(declared, sa.Float):
-        return _numeric(name, declared, asked)
-    if isinstance(declared, sa.Integer):
-        large = isinstance(declared, sa.BigInteger) and getattr(declared, "unsigned", False)
-        return _Column(name, kinds.UBIGINT if large else kinds.BIGINT)
-    if isinstance(declared, sa.DateTime):
-        return _Column(name, kinds.TIMESTAMPTZ if declared.timezone else kinds.TIMESTAMP)
-    if isinstance(declared, (sa.JSON, sa.Enum)):
-        return as_text
-    plain = (
-        (sa.Boolean, kinds.BOOLEAN),
-        (sa.Float, kinds.DOUBLE),
-        (sa.Date, kinds.DATE),
-        (sa.Time, kinds.TIME),
-        (sa.Uuid, kinds.UUID),
-        (sa.LargeBinary, kinds.BLOB),
-        (sa.String, kinds.TEXT),
-    )
-    for sqlalchemy_type, kind in plain:
-        if isinstance(declared, sqlalchemy_type):
-            return _Column(name, kind)
-    if _is_interval(declared):
-        return _Column(name, kinds.INTERVAL)
-    note = (
-        f"Column '{name}' is {declared!r}, which has no counterpart, and arrived as the text that "
-        "the database makes of it."
-    )
-    return _Column(name, kinds.TEXT, "text", note)
-
-
-def _is_interval(declared: Any) -> bool:
-    # a database's own kind of interval shares no public class with the general one
-    try:
-        return bool(declared.python_type is dt.timedelta)
-    except NotImplementedError:
-        return False
-
-
-def _numeric(name: str, declared: Any, asked: str) -> _Column:
-    from mds_tableau.inputs import arrow_values as kinds
-
-    precision, scale = declared.precision, declared.scale
-    if precision is not None and 0 <= (scale or 0) <= precision <= 38:
-        return _Column(name, kinds.decimal(precision, scale or 0))
-    if asked:
-        return _Column(name, kinds.NUMBER_TEXT)
-    note = (
-        f"Column '{name}' is {declared} and became DECIMAL(38,9); ask for other digits where they "
-        f"are known: {name}=DECIMAL(18,2)."
-    )
-    return _Column(name, kinds.decimal(38, 9), note=note)
-
-
-def _settled(column: _Column, number: int, first: Sequence[Sequence[Any]]) -> _Column:
-    """Return the column with its kind, by its first values where nothing else tells."""
-    if column.kind is not None:
-        return column
-    from mds_tableau.inputs import arrow_values as kinds
-
-    values = [row[number] for row in first]
-    kind = kinds.kind_of(values, column.digits) or kinds.TEXT
-    empty = all(value is None for value in values)
-    note = (
-        f"Column '{column.name}' is NULL in the first rows of the query and became VARCHAR; ask "
-        f"for another type where it is known: {column.name}=DOUBLE."
-    )
-    return replace(column, kind=kind, note=note if empty else "")
-
-
-def _arriving(number: int, column: _Column, asked: str | None) -> ArrivingColumn:
-    from mds_tableau.inputs import arrow_values as kinds
-
-    assert column.kind is not None  # noqa: S101  settled before
-    arrives = column.kind.duckdb_type
-    target = asked or ("UUID" if column.kind is kinds.UUID else arrives)
-    value, misfit = cast(f"c{number}", arrives, target)
-    return ArrivingColumn(
-        column.name, target, value, misfit, shown=f"c{number}", declared=column.words
-    )
-
-
 def _batches(
-    result: Any, first: Sequence[Sequence[Any]], columns: Sequence[_Column], origin: str
+    result: Any, first: Sequence[Sequence[Any]], columns: Sequence[SentColumn], origin: str
 ) -> "Iterator[pyarrow.RecordBatch]":
     """Yield the rows as batches of about the same size in memory."""
     import pyarrow as pa

@@ -9,7 +9,7 @@ from typing import Final
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import InputError, UsageError
+from mds_tableau.errors import InputError, UsageError, first_line
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.csv_dialect import glob_safe
 from mds_tableau.inputs.places import Place, origin
@@ -77,9 +77,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, place: Place) -> dict[str, s
             f"SELECT name, type, precision, num_children FROM parquet_schema({path})"  # noqa: S608
         ).fetchall()
     except duckdb.Error as error:
-        raise InputError(
-            f"{place.name} cannot be read as Parquet: {str(error).splitlines()[0]}"
-        ) from error
+        raise InputError(f"{place.name} cannot be read as Parquet: {first_line(error)}") from error
     columns = {row[0]: row[1] for row in described}
     names = _top_level(schema)
     renamed = [name for name in names if name not in columns]

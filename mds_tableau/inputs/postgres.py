@@ -4,18 +4,18 @@ What its columns become, and how they travel, is decided in `postgres_types`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
-from mds_tableau.inputs import Progress
+from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.casts import asked_types
+from mds_tableau.inputs.database_reader import DatabaseInput, find_relation
 from mds_tableau.inputs.database_url import place, scrubbed, shown, with_parameters
 from mds_tableau.inputs.increasing import (
-    Increasing,
     Watermark,
     aggregates,
     as_cheap_watermark,
@@ -26,7 +26,7 @@ from mds_tableau.inputs.increasing import (
 )
 from mds_tableau.inputs.landing import land
 from mds_tableau.inputs.postgres_types import Declared, sent_column
-from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
+from mds_tableau.inputs.tables import TableName, check_names, find_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -62,43 +62,20 @@ _BUSY: Final = re.compile(r"(?i)starting up|shutting down|too many|connection sl
 
 def load(
     connection: duckdb.DuckDBPyConnection,
-    url: str,
+    given: DatabaseInput,
     *,
-    name: str,
-    query: str,
-    types: Mapping[str, str],
     table: str,
     progress: Progress,
-    increasing: Increasing | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """Read a table or query into a table of DuckDB; return what it is called, and notes.
-
-    Args:
-        connection: Has no open transaction.
-        url: Where the server is.
-        name: The table to read, "" for the query.
-        query: The query to read, "" for the table.
-        types: DuckDB type for single columns.
-        table: Quoted name of the table to make.
-        progress: Told of the rows that have arrived.
-        increasing: Which rows of the table are wanted and added, in which order; None to make the
-            table of all rows.
-
-    Raises:
-        InputError: The table is not there, the query is none, a value does not fit, or the server
-            refuses.
-        DatabaseUnreachable: The server does not answer, or the connection was lost.
-    """
-    with _session(url) as cursor:
-        if name:
-            found = find_table(name, _tables(cursor), place=place(url))
-            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {place(url)}"  # noqa: S608
-        else:
-            query, origin = checked_query(query), f"query over {place(url)}"
+) -> Loaded:
+    """Read a table or query into a table of DuckDB, as `Reader.load` says."""
+    increasing = given.increasing
+    with _session(given.url) as cursor:
+        relation = find_relation(given, lambda: _tables(cursor))
+        query, origin = relation.query, relation.origin
         described = _described(cursor, query)
         names = [column.name for column in described]
         check_names(names, origin=origin)
-        asked = asked_types(connection, types, names, origin=origin)
+        asked = asked_types(connection, given.types, names, origin=origin)
         scale = _money_scale(cursor) if any(c.base == "money" for c in described) else 2
         columns = [
             sent_column(number, column, asked.get(column.name, ""), scale)
@@ -122,16 +99,11 @@ def load(
             counted=lambda rows: progress(f"Reading {origin}", rows, None),
             increasing=increasing,
         )
-    return origin, tuple(c.column.note for c in columns if c.column.note)
+    return Loaded(table, origin, tuple(c.column.note for c in columns if c.column.note))
 
 
 def watermark(url: str, *, name: str, column: str) -> Watermark:
-    """Return the largest value of a column, or the number of rows when none is named.
-
-    Raises:
-        InputError: The table or the column is not there, or the server refuses.
-        DatabaseUnreachable: The server does not answer.
-    """
+    """Return how far a table has come, as `Reader.watermark` says."""
     with _session(url) as cursor:
         found = find_table(name, _tables(cursor), place=place(url))
         cursor.execute(f"SELECT {one_aggregate(column)} FROM {found.quoted}")  # noqa: S608
@@ -139,12 +111,7 @@ def watermark(url: str, *, name: str, column: str) -> Watermark:
 
 
 def tables(url: str) -> list[TableName]:
-    """Return the tables and views that there are.
-
-    Raises:
-        InputError: The server refuses.
-        DatabaseUnreachable: The server does not answer.
-    """
+    """Return the tables and views that there are."""
     with _session(url) as cursor:
         return _tables(cursor)
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import duckdb
 
 from mds_tableau.columns import quote_identifier
-from mds_tableau.errors import UsageError
+from mds_tableau.errors import UsageError, first_line
 from mds_tableau.inputs import Loaded
 
 
@@ -67,7 +67,7 @@ def shaped(
             raise UsageError(f"--where is {shape.where!r}; it must be one condition in SQL.")
         connection.execute(f"CREATE VIEW {quote_identifier(view)} AS {select}")
     except duckdb.Error as error:
-        said = str(error).strip().splitlines()[0]
+        said = first_line(error)
         raise UsageError(
             f"{loaded.origin}: --where {shape.where!r} cannot be read: {said} The columns are "
             f"{', '.join(names)}."

@@ -18,8 +18,9 @@ import duckdb
 
 from mds_tableau.columns import quote_identifier, quote_text
 from mds_tableau.errors import DatabaseUnreachable, InputError, MdsTableauError, UsageError
-from mds_tableau.inputs import Progress
+from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.inputs.casts import asked_types
+from mds_tableau.inputs.database_reader import DatabaseInput, Relation, find_relation
 from mds_tableau.inputs.database_url import file_of, place
 from mds_tableau.inputs.increasing import (
     Increasing,
@@ -40,7 +41,7 @@ from mds_tableau.inputs.sqlite_types import (
     by_declaration,
     sent_column,
 )
-from mds_tableau.inputs.tables import TableName, check_names, checked_query, find_table
+from mds_tableau.inputs.tables import TableName, check_names, find_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -56,44 +57,20 @@ _TABLES: Final = (
 
 def load(
     connection: duckdb.DuckDBPyConnection,
-    url: str,
+    given: DatabaseInput,
     *,
-    name: str,
-    query: str,
-    types: Mapping[str, str],
     table: str,
     progress: Progress,
-    increasing: Increasing | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """Read a table or query into a table of DuckDB; return what it is called, and notes.
-
-    Args:
-        connection: Has no open transaction.
-        url: The file, as a path or a `sqlite:///` URL.
-        name: The table to read, "" for the query.
-        query: The query to read, "" for the table.
-        types: DuckDB type for single columns.
-        table: Quoted name of the table to make.
-        progress: Told of the rows that have arrived.
-        increasing: Which rows of the table are wanted and added, in which order; None to make the
-            table of all rows.
-
-    Raises:
-        InputError: The table is not there, the query is none, a value does not fit its column, or
-            the file is damaged.
-        DatabaseUnreachable: Another program keeps the file locked.
-    """
-    path = file_of(url)
-    with _session(path) as cursor:
-        if name:
-            found = find_table(name, _tables(cursor), place=place(url))
-            query, origin = f"SELECT * FROM {found.quoted}", f"table {found} of {place(url)}"  # noqa: S608
-            total = _count(cursor, found)
-        else:
-            query, origin, total = checked_query(query), f"query over {place(url)}", None
-        described = _described(cursor, query, found.name if name else "")
+) -> Loaded:
+    """Read a table or query into a table of DuckDB, as `Reader.load` says."""
+    increasing = given.increasing
+    with _session(file_of(given.url)) as cursor:
+        relation = find_relation(given, lambda: _tables(cursor))
+        origin = relation.origin
+        total = _count(cursor, relation.table) if relation.table else None
+        described = _described(cursor, relation)
         check_names([_plain(c, described) for c in described], origin=origin)
-        asked = asked_types(connection, types, list(described), origin=origin)
+        asked = asked_types(connection, given.types, list(described), origin=origin)
         undecided = [
             name
             for name, declared in described.items()
@@ -123,30 +100,19 @@ def load(
             counted=lambda rows: progress(f"Reading {origin}", rows, total),
             increasing=increasing,
         )
-    return origin, tuple(column.note for column in columns if column.note)
+    return Loaded(table, origin, tuple(column.note for column in columns if column.note))
 
 
 def watermark(url: str, *, name: str, column: str) -> Watermark:
-    """Return the largest value of a column, or the number of rows when none is named.
-
-    Raises:
-        InputError: The table or the column is not there, or the file is damaged.
-        DatabaseUnreachable: Another program keeps the file locked.
-    """
-    path = file_of(url)
-    with _session(path) as cursor:
+    """Return how far a table has come, as `Reader.watermark` says."""
+    with _session(file_of(url)) as cursor:
         found = find_table(name, _tables(cursor), place=place(url))
         cursor.execute(f"SELECT {one_aggregate(column)} FROM {found.quoted}")  # noqa: S608
         return as_cheap_watermark(cursor.fetchall()[0][0], column)
 
 
 def tables(url: str) -> list[TableName]:
-    """Return the tables and views that there are.
-
-    Raises:
-        InputError: The file is not there or is no SQLite file.
-        DatabaseUnreachable: Another program keeps the file locked.
-    """
+    """Return the tables and views that there are."""
     with _session(file_of(url)) as cursor:
         return _tables(cursor)
 
@@ -203,18 +169,19 @@ def _count(cursor: Any, table: TableName) -> int:
     return int(cursor.fetchall()[0][0])
 
 
-def _described(cursor: Any, query: str, table: str) -> dict[str, str]:
-    """Make the query a temporary view, and return name and declared type of its columns.
+def _described(cursor: Any, relation: Relation) -> dict[str, str]:
+    """Make its query a temporary view, and return name and declared type of its columns.
 
     A table says itself what is declared. A view calls columns BLOB and NUM that have no type.
     """
-    cursor.execute(f"CREATE TEMP VIEW {_VIEW} AS {query}\n")
+    cursor.execute(f"CREATE TEMP VIEW {_VIEW} AS {relation.query}\n")
     cursor.fetchall()
     cursor.execute(f"PRAGMA temp.table_xinfo({_VIEW})")
     view = {row[1]: row[2] or "" for row in cursor.fetchall()}
-    cursor.execute(f"PRAGMA main.table_xinfo({quote_text(table)})")
+    table = quote_text(relation.table.name if relation.table else "")
+    cursor.execute(f"PRAGMA main.table_xinfo({table})")
     declared = {row[1]: row[2] or "" for row in cursor.fetchall()}
-    cursor.execute(f"SELECT type FROM sqlite_schema WHERE name = {quote_text(table)}")  # noqa: S608
+    cursor.execute(f"SELECT type FROM sqlite_schema WHERE name = {table}")  # noqa: S608
     if cursor.fetchall() == [("table",)]:
         return {name: declared.get(name, "") for name in view}
     return {name: "" if words in {"BLOB", "NUM"} else words for name, words in view.items()}

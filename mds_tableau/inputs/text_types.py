@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from mds_tableau.errors import UsageError
+from mds_tableau.errors import UsageError, first_line
 from mds_tableau.inputs import kinds
 from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.kinds import PLAIN, TEXT, Kind, Signs
@@ -261,5 +261,5 @@ def check_formats(connection: duckdb.DuckDBPyConnection, csv: CsvOptions) -> Non
         connection.execute("SELECT try_strptime('1', $1)", [text or "%Y"]).fetchall()
     except duckdb.Error as error:
         raise UsageError(
-            f"{flag} {text!r} is no format: {str(error).splitlines()[0]} An example is %d/%m/%Y."
+            f"{flag} {text!r} is no format: {first_line(error)} An example is %d/%m/%Y."
         ) from error

@@ -143,8 +143,8 @@ def test_fall_of_rows_is_let_through_once(shop: Workplace) -> None:
     _keep(shop, 1)
     [said] = _publish(shop).values()
     assert "it has 1 row, 75.0% fewer than the 4" in said
-    [command] = re.findall(r"on the command line: (dagster .*)$", said)
-    done = shop.run(*shlex.split(command))
+    [command] = re.findall(r"on the command line: mds-tableau (.*)$", said)
+    done = shop.run("mds_tableau", *shlex.split(command))
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(_held(shop).rows) == 1
     assert _publish(shop) == {}

@@ -12,8 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mds_tableau.errors import InputError, MdsTableauError, UsageError
+from mds_tableau.inputs.database_reader import DatabaseInput
 from mds_tableau.inputs.database_url import FromVariable, place, scrubbed, shown, with_parameters
-from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of, watermark
+from mds_tableau.inputs.databases import load_database, tables_of, watermark
 from mds_tableau.inputs.tables import TableName, find_table
 
 

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from mds_tableau.errors import InputError
-from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.databases import load_database, tables_of
 
 MADE = """
 CREATE TABLE orders AS SELECT 1 AS id, 1.50::DECIMAL(10,2) AS net, {'k': [1, 2]} AS nested,

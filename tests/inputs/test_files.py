@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mds_tableau.errors import InputError
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.inputs.files import CsvOptions, FileInput, load_files
 from tests.inputs.loading import load
 

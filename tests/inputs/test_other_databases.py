@@ -14,7 +14,8 @@ import pytest
 
 from mds_tableau.errors import DatabaseUnreachable, InputError
 from mds_tableau.inputs import arrow_values
-from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.databases import load_database, tables_of
 from tests.postgres_server import fresh_database, run_sql
 
 VALUES = {

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from mds_tableau.errors import DatabaseUnreachable, InputError
-from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.databases import load_database, tables_of
 from tests.postgres_server import fresh_database, run_sql
 
 

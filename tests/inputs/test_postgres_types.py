@@ -10,8 +10,9 @@ import pytest
 from mds_tableau.column_options import ColumnOptions
 from mds_tableau.column_types import plan_columns
 from mds_tableau.errors import InputError, UnsupportedColumn
-from mds_tableau.export import describe
-from mds_tableau.inputs.databases import DatabaseInput, load_database
+from mds_tableau.export_plan import describe
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.databases import load_database
 from tests.postgres_server import fresh_database, run_sql
 
 

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from mds_tableau.errors import InputError
-from mds_tableau.inputs.databases import DatabaseInput, load_database, tables_of
+from mds_tableau.inputs.database_reader import DatabaseInput
+from mds_tableau.inputs.databases import load_database, tables_of
 
 Make = Callable[..., Path]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.conversion import convert
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig
 from mds_tableau.tableau import Session, Token, sign_in
@@ -44,7 +46,7 @@ def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with duckdb.connect() as connection, Hyper() as hyper:
         connection.execute("CREATE TABLE t AS SELECT range AS id FROM range(1000)")
         version = export_mart(connection, MartExport("t", "t", "t.sql"), folder / "parquet")
-        return hyper.convert(version, extract="t", folder=folder).path
+        return convert(hyper, version, extract="t", folder=folder).path
 
 
 @pytest.fixture

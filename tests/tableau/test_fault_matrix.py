@@ -16,8 +16,10 @@ import duckdb
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
+from mds_tableau.conversion import convert
 from mds_tableau.errors import ExtractRefused, MdsTableauError, NotPermitted, Transient
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.tableau import About, Password, Patience, publish, sign_in, uploading
@@ -134,7 +136,7 @@ def extracts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             )
             mart = MartExport(f"t{number}", f"t{number}", "t.sql")
             version = export_mart(connection, mart, folder / mart.name)
-            made.append(hyper.convert(version, extract=mart.name, folder=folder).path)
+            made.append(convert(hyper, version, extract=mart.name, folder=folder).path)
     assert all(path.stat().st_size > 4 * CHUNK for path in made)
     return made[0], made[1]
 

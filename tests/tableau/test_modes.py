@@ -11,6 +11,7 @@ import duckdb
 import pytest
 import tableauserverclient as TSC  # noqa: N812
 
+from mds_tableau.conversion import convert
 from mds_tableau.errors import (
     Conflict,
     DatasourceNotFound,
@@ -20,7 +21,8 @@ from mds_tableau.errors import (
     SchemaChanged,
     Transient,
 )
-from mds_tableau.export import MartExport, export_mart
+from mds_tableau.export import export_mart
+from mds_tableau.export_plan import MartExport
 from mds_tableau.hyper import Hyper
 from mds_tableau.sandbox import Sandbox, SandboxConfig, faults
 from mds_tableau.sandbox.choices import Choices
@@ -62,7 +64,7 @@ def extracts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ):
             connection.execute(f"CREATE TABLE {name} AS {select}")
             version = export_mart(connection, MartExport(name, name, f"{name}.sql"), folder / name)
-            made[name] = hyper.convert(version, extract=name, folder=folder).path
+            made[name] = convert(hyper, version, extract=name, folder=folder).path
     return made
 
 

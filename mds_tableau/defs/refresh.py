@@ -1,0 +1,207 @@
+"""Runs a selection of the assets in this process, and tells of each step as it comes and goes.
+
+It is what `dagster asset materialize` does, for a program that says it in words of its own. What is
+printed belongs to `refresh_command`; what is said of extracts that did not arrive to `report`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.instance import DagsterInstance
+from dagster._utils.interrupts import capture_interrupts
+
+from mds_tableau.defs.report import STAGES, failure_message
+from mds_tableau.defs.stages import FORCE
+from mds_tableau.errors import UsageError
+
+_MODULE: Final = "mds_tableau.definitions"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known of one step.
+
+    Attributes:
+        name: Its asset; of a step that makes several, the step's own name.
+        state: "begun", or how it ended: "done", "same" where nothing had to be done, or "FAILED".
+        seconds: How long it took until then.
+        made: The asset that it has just made, where it makes several and goes on.
+    """
+
+    name: str
+    state: str
+    seconds: float = 0.0
+    made: str = ""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a run came to.
+
+    Attributes:
+        run_id: Dagster's id of it.
+        is_done: Whether every step was done.
+        warnings: What was warned of, in order, each once.
+        failures: Why those steps failed that are none of an extract, in order, each once.
+    """
+
+    run_id: str
+    is_done: bool
+    warnings: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+class Refresh:
+    """A run that is chosen and has not begun: everything, some extracts, or a selection of assets.
+
+    Args:
+        extracts: Names of extracts; all that they need is done too.
+        selection: Instead, a selection of assets in Dagster's syntax. Without either: everything.
+
+    Raises:
+        UsageError: There is no such extract, or no asset is selected.
+        MdsTableauError: The pipeline cannot be loaded.
+    """
+
+    def __init__(self, extracts: Sequence[str] = (), selection: str = "") -> None:
+        repository = ReconstructableRepository.for_module(_MODULE, "defs")
+        definition = repository.get_definition()
+        graph = definition.asset_graph
+        wanted: dg.AssetSelection = dg.AssetSelection.all()
+        if extracts:
+            last = _last_stages(graph.materializable_asset_keys)
+            unknown = sorted(set(extracts) - last.keys())
+            if unknown:
+                raise UsageError(
+                    f"There is no extract {' and no '.join(unknown)}. "
+                    f"There are: {', '.join(sorted(last))}."
+                )
+            wanted = dg.AssetSelection.assets(*(last[name] for name in extracts)).upstream()
+        elif selection:
+            wanted = _parsed(selection)
+        try:
+            self._keys = frozenset(wanted.resolve(graph)) & graph.materializable_asset_keys
+        except dg.DagsterInvalidSubsetError:
+            self._keys = frozenset()  # a key that is none is said as nothing selected
+        if not self._keys:
+            raise UsageError(
+                f"--select {selection} selects no asset, or one that is not there. An asset is "
+                "named by its whole key, such as 'tableau/fct_sales', and by '*tableau/fct_sales' "
+                "with all that it needs."
+            )
+        job = definition.get_implicit_job_def_for_assets(self._keys)
+        assert job is not None  # noqa: S101  # none of ours has partitions, so they share one
+        self._job = repository.get_reconstructable_job(job.name)
+
+    def run(
+        self,
+        home: Path,
+        tell: Callable[[Step], None],
+        *,
+        force: bool = False,
+        allow_row_fall: bool = False,
+    ) -> Refreshed:
+        """Do it.
+
+        Args:
+            home: Folder of Dagster's instance, where the run and its events are kept.
+            tell: Is told when a step begins, goes on and has ended.
+            force: Whether what did not change is made and published again.
+            allow_row_fall: Whether any number of rows may be gone.
+        """
+        config: dict[str, Any] = {}
+        if allow_row_fall:
+            steps = [k.to_python_identifier() for k in self._keys if k.path[0] == "tableau"]
+            config = {"ops": {step: {"config": {"allow_row_fall": True}} for step in steps}}
+        with capture_interrupts(), DagsterInstance.from_config(str(home)) as instance:
+            run = instance.create_run_for_job(
+                self._job.get_definition(),
+                run_config=config,
+                tags={FORCE: "true"} if force else {},
+                asset_selection=self._keys,
+                job_code_origin=self._job.get_python_origin(),
+            )
+            is_done = False
+            failures: list[str] = []
+            teller = _Teller(self._keys)
+            for event in execute_run_iterator(self._job, run, instance):
+                for step in teller.steps(event):
+                    tell(step)
+                is_done = is_done or event.event_type == DagsterEventType.RUN_SUCCESS
+                if (
+                    event.event_type == DagsterEventType.STEP_FAILURE
+                    and not teller.is_of_an_extract(event)
+                ):
+                    failures.append(failure_message(event))
+            warnings = [
+                entry.user_message
+                for entry in instance.all_logs(run.run_id)
+                if entry.level == logging.WARNING and not entry.is_dagster_event
+            ]
+        return Refreshed(
+            run.run_id, is_done, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(failures))
+        )
+
+
+class _Teller:
+    """Makes what is told of events, with what it remembers of each step."""
+
+    def __init__(self, keys: frozenset[dg.AssetKey]) -> None:
+        self._names = {key.to_python_identifier(): key.to_user_string() for key in keys}
+        self._begun: dict[str, float] = {}
+        self._unchanged: dict[str, bool] = {}
+
+    def is_of_an_extract(self, event: DagsterEvent) -> bool:
+        """Return whether an event is of one of the stages of an extract."""
+        name = self._names.get(event.step_key or "", "")
+        return name.partition("/")[0] in STAGES
+
+    def steps(self, event: DagsterEvent) -> Iterator[Step]:
+        key = event.step_key
+        if key is None:
+            return
+        # a step that makes several assets, or a check, has a name of its own
+        name = self._names.get(key, key.replace("__", "/", 1))
+        seconds = monotonic() - self._begun.setdefault(key, monotonic())
+        if event.event_type == DagsterEventType.STEP_START:
+            yield Step(name, "begun")
+        elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+            made = event.step_materialization_data.materialization
+            if key in self._names:
+                self._unchanged[key] = _is_unchanged(made.metadata)
+            else:
+                yield Step(name, "begun", seconds, made.asset_key.to_user_string())
+        elif event.event_type == DagsterEventType.STEP_SUCCESS:
+            yield Step(name, "same" if self._unchanged.get(key) else "done", seconds)
+        elif event.event_type == DagsterEventType.STEP_FAILURE:
+            yield Step(name, "FAILED", seconds)
+
+
+def _is_unchanged(metadata: Mapping[str, dg.MetadataValue[Any]]) -> bool:
+    told = metadata.get("unchanged")
+    return told is not None and bool(told.value)
+
+
+def _last_stages(keys: Set[dg.AssetKey]) -> dict[str, dg.AssetKey]:
+    """Return the asset that an extract ends with, by the extract's name."""
+    ends: dict[str, dg.AssetKey] = {}
+    for stage in ("hyper", "tableau"):
+        ends |= {key.path[1]: key for key in keys if len(key.path) == 2 and key.path[0] == stage}
+    return ends
+
+
+def _parsed(selection: str) -> dg.AssetSelection:
+    try:
+        return dg.AssetSelection.from_string(selection)
+    except dg.DagsterError as error:
+        raise UsageError(
+            f"--select {selection} is none of Dagster's selections of assets."
+        ) from error
