@@ -1,39 +1,34 @@
 """Takes one input to Tableau in one go: load, check, export, convert, verify, publish.
 
 The stages are those of the pipeline; what is remembered from one time to the next is kept in a
-folder of its own. Reading inputs belongs to `inputs`, options and output to `publish_command`.
+folder of its own. What an order is, and loading its input, belongs to `orders`; options and output
+to `publish_command`.
 """
 
-import errno
 import hashlib
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from mds_tableau.amounts import Amount
-from mds_tableau.column_options import ColumnOptions
-from mds_tableau.columns import quote_text
 from mds_tableau.conversion import convert
 from mds_tableau.destination import Destination
-from mds_tableau.errors import NoRoom, first_line
+from mds_tableau.errors import first_line
 from mds_tableau.export import export_mart
-from mds_tableau.export_plan import MartExport, plan_mart
+from mds_tableau.export_plan import check_mart, plan_mart
 from mds_tableau.extract_file import ExtractFile
-from mds_tableau.extracts import PublishMode
 from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.inputs.shape import Shape, shaped
 from mds_tableau.losses import Limits, appending, refuse_fall, refuse_loss
+from mds_tableau.orders import Order, loading
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import (
     changed_columns,
@@ -42,74 +37,13 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
-from mds_tableau.retention import Limits as KeptLimits
 from mds_tableau.retention import keep_published
 from mds_tableau.room import needed_for_extract, require_room
-from mds_tableau.tableau import About, Published, publish, still_holds, uploading
-from mds_tableau.verify import Level
-from mds_tableau.wording import COMMAND
+from mds_tableau.tableau import Published, publish, still_holds, uploading
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_ -]+")
 _LONGEST: Final = 60
 """Characters of a name that its file begins with."""
-
-_NOT_WRITABLE: Final = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENOTDIR,
-        errno.EEXIST,
-    }
-)
-
-Load = Callable[[duckdb.DuckDBPyConnection, Progress], Loaded]
-"""Brings the input into a connection."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be published.
-
-    Attributes:
-        load: Brings the input into DuckDB.
-        name: Name of the datasource.
-        project: Path or LUID of its project.
-        shape: What is taken of the input.
-        options: What is asked for single columns.
-        about: What is said of the datasource.
-        mode: What happens to one that is there.
-        output: Where the `.hyper` is kept; None when it is not.
-        publishes: Whether it is published.
-        create_project: Whether a project that is missing is created.
-        allow_empty: Whether it may have no rows.
-        allow_row_fall: Whether any number of rows may be gone.
-        max_row_fall: Largest share of its rows that it may lose otherwise.
-        verify: How the extract is compared with the input.
-        force: Whether it is published also when the server holds it already.
-        limits: How many published versions are kept.
-        memory: What DuckDB and Hyper may take together; "" leaves it to each of them.
-    """
-
-    load: Load
-    name: str
-    project: str
-    shape: Shape = field(default_factory=Shape)
-    options: Mapping[str, ColumnOptions] = field(default_factory=dict)
-    about: About = field(default_factory=About)
-    mode: PublishMode = "auto"
-    output: Path | None = None
-    publishes: bool = True
-    create_project: bool = False
-    allow_empty: bool = False
-    allow_row_fall: bool = False
-    max_row_fall: float = 0.5
-    verify: Level = "exact"
-    force: bool = False
-    limits: KeptLimits = field(default_factory=KeptLimits)
-    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,73 +68,22 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """An input that is loaded, for as long as it is needed.
+class Planned:
+    """What would become of an order.
 
     Attributes:
-        connection: Has it.
-        mart: What is exported of it.
+        types: What would become of each column.
         loaded: What was found.
-        scratch: A folder for what nobody needs afterwards.
+        warnings: What somebody should look at, a sentence each.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    mart: MartExport
+    types: TypesPlan
     loaded: Loaded
-    scratch: Path
+    warnings: tuple[str, ...]
 
 
-@contextmanager
-def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
-    """Load the input into a database of its own.
-
-    Args:
-        order: The order.
-        folder: Where temporary files may be; they are removed in the end.
-        progress: Told how far it is.
-
-    Raises:
-        InputError: The input cannot be read as it is.
-        NoRoom: The folder cannot be written to, or its disk is full.
-    """
-    with (
-        _writing(folder),
-        tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
-        duckdb.connect(Path(scratch) / "input.duckdb") as connection,
-    ):
-        if order.memory:
-            limit = Amount.parse(order.memory).half_for_duckdb
-            connection.execute(f"SET memory_limit = {quote_text(limit)}")
-        # what has no zone in the input is taken for UTC on every machine
-        connection.execute("SET TimeZone = 'UTC'")
-        loaded = shaped(
-            connection, order.load(connection, progress), order.shape, view="shaped input"
-        )
-        mart = MartExport(
-            order.name, loaded.relation, loaded.origin, order.options, wording=COMMAND
-        )
-        yield Ready(connection, mart, loaded, Path(scratch))
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Make a folder, and say what to do where nothing more can be written into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except (OSError, duckdb.IOException) as error:
-        # what does not concern the disk, such as a connection, is for others to tell
-        if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
-            raise
-        said = first_line(error).rstrip(".")
-        raise NoRoom(
-            f"Cannot write temporary files in {folder}: {said}. Nothing was published. Make room "
-            "there, or let this user write to it; or set MDS_DATA_DIR to another folder."
-        ) from error
-
-
-def plan(order: Order, folder: Path, target: str, progress: Progress) -> tuple[TypesPlan, Loaded]:
-    """Return what becomes of each column, without making anything.
+def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned:
+    """Return what would become of an order, without making anything.
 
     Args:
         order: What is to be published.
@@ -209,20 +92,20 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> tuple[T
         progress: Told how far it is.
 
     Raises:
-        InputError: The input cannot be read as it is.
-        UnsupportedColumn: A column has a type or a name that an extract cannot hold.
-        EmptyExtract: It would not be published, as it has no rows.
-        RowsFell: It would not be published, as it has far fewer rows than before.
+        MdsTableauError: The input would be refused; as `carry_out` says before it makes anything.
     """
     with loading(order, folder, progress) as ready:
-        planned = TypesPlan(plan_mart(ready.connection, ready.mart))
+        connection, mart = ready.connection, ready.mart
+        try:
+            plans = plan_mart(connection, mart)
+            warnings = check_mart(connection, mart, plans)
+            [[rows]] = connection.execute(f"SELECT count(*) FROM {mart.relation}").fetchall()  # noqa: S608
+        except duckdb.Error as error:
+            raise mart.cannot(first_line(error)) from error
         if order.publishes:
-            [[rows]] = ready.connection.execute(
-                f"SELECT count(*) FROM {ready.mart.relation}"  # noqa: S608
-            ).fetchall()
             kept, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
             refuse_fall(kept, _file_name(order.name), rows, limits, target=target)
-        return planned, ready.loaded
+        return Planned(TypesPlan(plans), ready.loaded, tuple(warnings))
 
 
 def _memory(order: Order, folder: Path, target: str) -> Path:

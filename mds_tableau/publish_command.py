@@ -23,10 +23,9 @@ from mds_tableau.columns import counted
 from mds_tableau.destination import Destination
 from mds_tableau.errors import MdsTableauError, SettingsError, UsageError
 from mds_tableau.exits import FAILED, Ended, exit_code
-from mds_tableau.inputs import Loaded
 from mds_tableau.inputs.shape import Shape
-from mds_tableau.one_shot import Done, Order, carry_out, plan
-from mds_tableau.plan import TypesPlan
+from mds_tableau.one_shot import Done, Planned, carry_out, plan
+from mds_tableau.orders import Order
 from mds_tableau.plan_view import show_columns
 from mds_tableau.publish_inputs import load_of
 from mds_tableau.publish_options import Publish, with_options
@@ -181,19 +180,19 @@ def _carry_out(order: Order, settings: Settings, given: Mapping[str, Any]) -> No
     is_silent = given["quiet"] or given["as_json"]
     with watching(is_silent=is_silent) as progress, _warnings() as heard:
         if given["dry_run"]:
-            planned, loaded = plan(order, folder, settings.target, progress)
-            done = None
+            planned, done = plan(order, folder, settings.target, progress), None
         else:
             done = carry_out(order, Destination.of(settings), folder, settings.target, progress)
     if done is None:
-        _tell(loaded.notes, (), is_silent=is_silent)
+        _tell(planned.loaded.notes, planned.warnings, is_silent=is_silent)
         if given["as_json"]:
-            click.echo(json.dumps(_planned_as_json(planned, loaded, order)))
+            click.echo(json.dumps(_planned_as_json(planned, order)))
             return
         click.echo(
-            f"{order.name}: of {loaded.origin}, to project '{order.project}' on {settings.target}"
+            f"{order.name}: of {planned.loaded.origin}, to project '{order.project}' on "
+            f"{settings.target}"
         )
-        show_columns(planned, Console(width=None if sys.stdout.isatty() else 160))
+        show_columns(planned.types, Console(width=None if sys.stdout.isatty() else 160))
         return
     done = replace(done, warnings=(*done.warnings, *heard))
     _tell(done.notes, done.warnings, is_silent=is_silent)
@@ -265,11 +264,11 @@ def _as_json(done: Done, order: Order) -> dict[str, Any]:
     }
 
 
-def _planned_as_json(planned: TypesPlan, loaded: Loaded, order: Order) -> dict[str, Any]:
+def _planned_as_json(planned: Planned, order: Order) -> dict[str, Any]:
     return {
         "name": order.name,
         "project": order.project,
-        "origin": loaded.origin,
+        "origin": planned.loaded.origin,
         "columns": [
             {
                 "name": column.name,
@@ -277,9 +276,10 @@ def _planned_as_json(planned: TypesPlan, loaded: Loaded, order: Order) -> dict[s
                 "hyper_type": str(column.hyper_type),
                 "note": column.note,
             }
-            for column in planned.columns
+            for column in planned.types.columns
         ],
-        "notes": list(loaded.notes),
+        "notes": list(planned.loaded.notes),
+        "warnings": list(planned.warnings),
     }
 
 

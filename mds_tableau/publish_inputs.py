@@ -18,7 +18,7 @@ from mds_tableau.inputs.database_reader import DatabaseInput
 from mds_tableau.inputs.database_url import FromVariable, holds_secret, is_url
 from mds_tableau.inputs.databases import is_database_file, load_database, tables_of
 from mds_tableau.inputs.files import CsvOptions, FileInput, load_files
-from mds_tableau.one_shot import Load
+from mds_tableau.orders import Load
 from mds_tableau.settings import variable
 
 _TABLES_SHOWN: Final = 20

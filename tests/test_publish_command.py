@@ -121,6 +121,36 @@ def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
     assert held(here)["S"].revision == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--query", "SELECT DATE 'infinity' AS day"),
+        # what is computed of a value may fail as late as when it is read
+        ("--table", "texts", "--where", "CAST(text AS INTEGER) > 1"),
+    ],
+)
+def test_dry_run_refuses_values_as_publishing_does(here: Path, words: tuple[str, ...]) -> None:
+    """With the same message and exit code."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE texts AS SELECT 'x' AS text")
+    arguments = ("-i", "shop.duckdb", "-n", "S", *words, "--json")
+    wet, dry = run(*arguments), run(*arguments, "--dry-run")
+    assert wet.exit_code == 3, wet.output
+    assert (dry.exit_code, dry.output) == (wet.exit_code, wet.output)
+
+
+def test_dry_run_warns_of_values_as_publishing_does(here: Path) -> None:
+    """What somebody should look at is known before anything is made."""
+    with duckdb.connect("shop.duckdb") as connection:
+        connection.execute("CREATE TABLE t AS SELECT 'nan'::DOUBLE AS n")
+    arguments = ("-i", "shop.duckdb", "-n", "S", "--table", "t", "--json")
+    dry, wet = run(*arguments, "--dry-run"), run(*arguments)
+    assert (dry.exit_code, wet.exit_code) == (0, 0), (dry.output, wet.output)
+    [warning] = json.loads(dry.stdout)["warnings"]
+    assert json.loads(wet.stdout)["warnings"] == [warning]
+    assert dry.stderr == wet.stderr == f"Warning: {warning}\n"
+
+
 def test_each_table_becomes_a_datasource_and_one_that_fails_stops_no_other(here: Path) -> None:
     """Several tables of a DuckDB file go in one run; what is refused is told in the end."""
     with duckdb.connect("shop.duckdb") as connection:
