@@ -6,7 +6,7 @@ how it gets to the server belongs to `tableau`.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from mds_tableau.published import (
 )
 from mds_tableau.tableau import Published, Session, publish, uploading
 from mds_tableau.tableau.lookup import held
-from mds_tableau.version_choice import choose, known_name, published_as
+from mds_tableau.version_choice import choose, known_name, other_shelf
 from mds_tableau.versions import (
     KeptVersion,
     Shelf,
@@ -104,12 +104,16 @@ def roll_back(
         last = shelf.last
         place = last or choose(shelf.kept, None, to).record
         _refuse_other_server(place, target, shelf)
-        since = _since(session, data, shelf, last)
+        since, standing = _since(session, data, shelf)
+        before = standing.last
         version = choose(shelf.kept, None if since else last, to)
         with _snapshot(version, known_name(shelf)) as made:
-            changes = since + tuple(changed_columns(shelf.published, made, target=place["target"]))
+            # what is remembered of the extract that analysts see now
+            seen, went_to = replace(made, extract=standing.extract), place["target"]
+            changes = since + tuple(changed_columns(standing.published, seen, target=went_to))
             if is_dry:
-                return RolledBack(version, last, None, None, changes)
+                return RolledBack(version, before, None, None, changes)
+            earlier = earlier_publish(standing.published, seen, target=went_to)
             with uploading(session, 1) as uploads:
                 published = publish(
                     session,
@@ -118,7 +122,7 @@ def roll_back(
                     project=place["project"],
                     about=about_of(version.record),
                     mode="auto",
-                    earlier=earlier_publish(shelf.published, made, target=place["target"]),
+                    earlier=earlier,
                     uploads=uploads,
                 )
             record = record_published(
@@ -126,7 +130,7 @@ def roll_back(
                 made,
                 published,
                 about=about_of(version.record),
-                target=place["target"],
+                target=went_to,
                 run_id=run_id,
             )
             most = int(version.record.get("keep", keep)) or 1
@@ -134,7 +138,7 @@ def roll_back(
                 kept = keep_version(shelf.versions, made, record, keep=most, origin=version.origin)
             except OSError as error:
                 kept, changes = None, (*changes, f"It is published, but not kept: {error}.")
-    return RolledBack(version, last, published, kept, changes)
+    return RolledBack(version, before, published, kept, changes)
 
 
 @contextmanager
@@ -176,21 +180,26 @@ def _taken(version: KeptVersion, folder: Path, name: str) -> ExtractFile:
     return made
 
 
-def _since(
-    session: Session, data: Path, shelf: Shelf, last: Mapping[str, Any] | None
-) -> tuple[str, ...]:
-    """Return what has become on the server of what was published last, if it is not there."""
+def _since(session: Session, data: Path, shelf: Shelf) -> tuple[tuple[str, ...], Shelf]:
+    """Return what has become on the server of what was published last, if it is not there.
+
+    Returns:
+        That, in a sentence; and the extract whose last publish the server has instead, as far as
+        that is known.
+    """
+    last = shelf.last
     if last is None:
-        return ()
+        return (), shelf
     now = held(session, str(last["id"]))
     if now is None:
-        return (_DELETED.format(last["datasource"]),)
+        return (_DELETED.format(last["datasource"]),), shelf
     if now.revision is None or last["revision"] in {None, now.revision}:
-        return ()
-    own = published_as(data, shelf, now.id, now.revision)
-    if own:
-        return (_SPELLED.format(last["datasource"], own, own),)
-    return (_FOREIGN.format(last["datasource"]),)
+        return (), shelf
+    other = other_shelf(data, shelf, now.id, now.revision)
+    if other is None:
+        return (_FOREIGN.format(last["datasource"]),), shelf
+    name = known_name(other)
+    return (_SPELLED.format(known_name(shelf), name, name),), other
 
 
 def _refuse_other_server(place: Mapping[str, Any], target: str, shelf: Shelf) -> None:

@@ -57,12 +57,13 @@ def find_shelf(data: Path, name: str, project: str = "") -> Shelf:
 def known_name(shelf: Shelf) -> str:
     """Return the name that users know an extract by: that of a mart, else of the datasource."""
     # what a command has published is kept under a name that files can have
-    own = _remembered(shelf).get("datasource") if shelf.command else None
-    return str(own or shelf.extract)
+    own = str(_remembered(shelf).get("datasource") or "") if shelf.command else ""
+    # the server may spell it as somebody did before
+    return shelf.extract if own.casefold() in {"", shelf.extract.casefold()} else own
 
 
-def published_as(data: Path, shelf: Shelf, luid: str, revision: int) -> str:
-    """Return the name under which a revision was published from here, though not of an extract.
+def other_shelf(data: Path, shelf: Shelf, luid: str, revision: int) -> Shelf | None:
+    """Return which other extract was published last from here as a revision of a datasource.
 
     A server takes `Sales` and `sales` for one datasource, which has two memories here.
 
@@ -73,14 +74,13 @@ def published_as(data: Path, shelf: Shelf, luid: str, revision: int) -> str:
         revision: Its revision.
 
     Returns:
-        The name; "" when it was published from elsewhere.
+        The other; None when it was published from elsewhere.
     """
     for other in shelves(data):
-        records = [other.last, *(one.record for one in other.kept)]
-        seen = [(one["id"], one["revision"]) for one in records if one]
-        if other != shelf and (luid, revision) in seen:
-            return known_name(other)
-    return ""
+        last = other.last
+        if other != shelf and last and (last["id"], last["revision"]) == (luid, revision):
+            return other
+    return None
 
 
 def held_version(session: Session, kept: Sequence[KeptVersion]) -> KeptVersion | None:

@@ -139,7 +139,9 @@ def test_an_unknown_name_is_told_where_nothing_was_published(run: Run) -> None:
     assert "Nothing was published from" in run("versions", "NOPE").output
 
 
-def test_two_spellings_are_one_datasource(run: Run, tmp_path: Path) -> None:
+def test_two_spellings_are_one_datasource(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each goes back to what was published under it; any other means what was published last."""
     path = tmp_path / "c.csv"
     for name, count in (("Cars", 1), ("Cars", 2), ("cars", 3), ("cars", 4)):
@@ -157,8 +159,12 @@ def test_two_spellings_are_one_datasource(run: Run, tmp_path: Path) -> None:
     again = run("rollback", "Cars", "--json")
     assert told(again)["rows"] == 2
     assert rows() == 2
-    # it was nobody else
-    assert "Somebody else" not in again.stderr
+    # it was nobody else, and what they see no more is what was under the other name
+    assert "somebody" not in (again.stderr + caplog.text).lower()
+    assert told(again)["rows_before"] == 3
+    assert "3 versions of 'Cars'" in run("versions", "Cars").stdout
+    there = run("versions", "NOPE").output
+    assert "There are: 'Cars', 'cars'." in there
     assert "was published from here last under the name 'cars'" in again.stderr
     assert told(again)["warnings"] == [again.stderr.strip().removeprefix("Warning: ")]
     assert [one["is_on_server"] for one in told(run("versions", "cars", "--json"))] == [False] * 3
