@@ -10,7 +10,8 @@ from mds_tableau.defs.schedules import cron_problem
 from mds_tableau.errors import ScheduleError
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Mart
-from mds_tableau.schedules import Declared, Schedule, plan_schedules, read_schedules
+from mds_tableau.schedules import Declared, Schedule, plan_schedules
+from mds_tableau.schedules_file import read_schedules
 
 BY_SETTINGS = Schedule("daily", "30 6 * * *", "Europe/London")
 

@@ -28,8 +28,8 @@ from mds_tableau.schedules import (
     Declared,
     Schedule,
     plan_schedules,
-    read_schedules,
 )
+from mds_tableau.schedules_file import read_schedules
 from mds_tableau.settings import Settings, read_settings, settings_error
 
 
