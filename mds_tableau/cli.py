@@ -111,9 +111,7 @@ def plan(ctx: click.Context, select: str) -> None:
     # as above: this loads dbt and DuckDB
     from mds_tableau.plan_command import show_plan
 
-    ctx.exit(
-        show_plan(load_settings(), select, Console(width=None if sys.stdout.isatty() else 160))
-    )
+    ctx.exit(show_plan(None, select, Console(width=None if sys.stdout.isatty() else 160)))
 
 
 main.add_command(sandbox)

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver
 from mds_tableau.exits import FAILED
-from mds_tableau.settings import load_settings
+from mds_tableau.settings import read_settings
 
 
 @click.command("refresh")
@@ -62,7 +62,8 @@ def refresh(
         raise click.UsageError("EXTRACTS and --select cannot be used together.")
     if allow_row_fall and not (extracts or select):
         raise click.UsageError("--allow-row-fall is for what EXTRACTS or --select names.")
-    settings = load_settings()
+    # what is wrong with them is told with all else that is configured
+    settings, _ = read_settings()
     home = home_of(settings)
     prepare_home(home)
     refuse_other_driver(home)
