@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mds_tableau.amounts import Amount
 from mds_tableau.errors import SettingsError
-from mds_tableau.settings_rules import settings_problems
+from mds_tableau.settings_rules import EXPECTED, settings_problems
 
 TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -49,20 +49,6 @@ def _amount(text: str) -> str:
 
 
 AmountText = Annotated[str, AfterValidator(_amount)]
-
-
-_EXPECTED: Final = {
-    "mds_automation": "on or off",
-    "mds_sensor_seconds": "a whole number of seconds from 1 to 86400",
-    "mds_max_row_fall": "a number from 0 to 1, such as 0.5; 1 lets every fall through",
-    "mds_verify": "exact or rows",
-    "mds_keep": "a whole number from 0 to 1000; 0 keeps none",
-    "mds_keep_size": "a size such as 20 GB, or a share of the disk such as 10%",
-    "mds_keep_days": "a whole number of days, 1 or more",
-    "mds_memory": "a size such as 8 GB, or a share of the machine such as 50%",
-}
-"""What to say of a bad value of a setting, where pydantic does not say what to do. No secrets:
-the value itself is shown."""
 
 
 class Settings(BaseSettings):
@@ -100,13 +86,16 @@ class Settings(BaseSettings):
         None, description="PEM file with its key, unless the certificate's file holds it too."
     )
     mds_connect_timeout: float = Field(
-        15, gt=0, description="Seconds that a connection to the server may take to open."
+        15, gt=0, le=86400, description="Seconds that a connection to the server may take to open."
     )
     mds_read_timeout: float = Field(
-        300, gt=0, description="Seconds that the server may stay silent within an answer."
+        300, gt=0, le=86400, description="Seconds that the server may stay silent within an answer."
     )
     mds_publish_timeout: float = Field(
-        3600, gt=0, description="Seconds that one publish may take, with all that is tried in it."
+        3600,
+        gt=0,
+        le=86400,
+        description="Seconds that one publish may take, with all that is tried in it.",
     )
 
     mds_data_dir: AbsolutePath = Field(
@@ -335,8 +324,8 @@ def _read_file(env_file: Path | None) -> None:
 
 
 def _problem(name: str, seen: object, message: str) -> str:
-    if name in _EXPECTED:
-        return f"{name.upper()} is {seen!r}; it must be {_EXPECTED[name]}."
+    if name in EXPECTED:
+        return f"{name.upper()} is {seen!r}; it must be {EXPECTED[name]}."
     return f"{name.upper()}: {message}"
 
 

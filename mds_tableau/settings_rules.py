@@ -7,7 +7,7 @@ settings belongs to `settings`.
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mds_tableau.amounts import Amount, shown
@@ -15,6 +15,27 @@ from mds_tableau.deadlines import deadline_problem, is_zone
 
 if TYPE_CHECKING:
     from mds_tableau.settings import Settings
+
+_SECONDS: Final = "a number of seconds above 0, up to 86400"
+EXPECTED: Final = {
+    "mds_automation": "on or off",
+    "mds_connect_timeout": _SECONDS,
+    "mds_create_projects": "true or false",
+    "mds_force": "true or false",
+    "mds_keep": "a whole number from 0 to 1000; 0 keeps none",
+    "mds_keep_days": "a whole number of days, 1 or more",
+    "mds_keep_runs": "a whole number of days, 1 or more",
+    "mds_keep_size": "a size such as 20 GB, or a share of the disk such as 10%",
+    "mds_max_row_fall": "a number from 0 to 1, such as 0.5; 1 lets every fall through",
+    "mds_memory": "a size such as 8 GB, or a share of the machine such as 50%",
+    "mds_publish_timeout": _SECONDS,
+    "mds_read_timeout": _SECONDS,
+    "mds_sandbox_port": "a port, from 1 to 65535",
+    "mds_sensor_seconds": "a whole number of seconds from 1 to 86400",
+    "mds_upload_workers": "a whole number from 1 to 16",
+    "mds_verify": "exact or rows",
+}
+"""What to say of a value that is not of the form of its setting. No secrets: the value is shown."""
 
 LEAST_MEMORY = 1_000_000_000
 """Bytes below which Hyper does not convert what is a little larger."""
