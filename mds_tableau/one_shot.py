@@ -37,6 +37,7 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
+from mds_tableau.records import read_record
 from mds_tableau.retention import keep_published
 from mds_tableau.room import needed_for_extract, require_room
 from mds_tableau.tableau import Published, publish, still_holds, uploading
@@ -104,7 +105,7 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
             raise mart.cannot(first_line(error)) from error
         if order.publishes:
             kept, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
-            refuse_fall(kept, _file_name(order.name), rows, limits, target=target)
+            refuse_fall(kept, _known_as(kept, order.name), rows, limits, target=target)
         return Planned(TypesPlan(plans), ready.loaded, tuple(warnings))
 
 
@@ -139,7 +140,7 @@ def carry_out(
         made = convert(
             hyper(),
             version,
-            extract=_file_name(order.name),
+            extract=_known_as(kept, order.name),
             folder=ready.scratch,
             verify=order.verify,
         )
@@ -245,6 +246,20 @@ def _keep(made: Path, output: Path) -> None:
             beside.replace(output)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _known_as(kept: Path, name: str) -> str:
+    """Return the name under which one datasource is remembered, however somebody spells it today.
+
+    To a server `Sales` and `sales` are one datasource, and so are their rows and their versions.
+    """
+    records = {path.stem: read_record(path) for path in kept.glob("*.json")}
+    same = {
+        stem: str(record["published_at"])
+        for stem, record in records.items()
+        if record is not None and str(record["datasource"]).casefold() == name.casefold()
+    }
+    return max(same, key=same.__getitem__) if same else _file_name(name)
 
 
 def _file_name(name: str) -> str:

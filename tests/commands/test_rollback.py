@@ -1,6 +1,7 @@
 """An earlier version is published again, and what analysts then have is what they had."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,14 +140,36 @@ def test_an_unknown_name_is_told_where_nothing_was_published(run: Run) -> None:
     assert "Nothing was published from" in run("versions", "NOPE").output
 
 
-def test_two_spellings_are_one_datasource(
+def test_another_spelling_is_the_same_datasource(run: Run, tmp_path: Path) -> None:
+    """It is compared with what was published before, and is a version of the same."""
+    path = tmp_path / "c.csv"
+    for name, count in (("Größe / EU", 3), ("größe / eu", 4)):
+        path.write_text("\n".join(["n", *map(str, range(count))]) + "\n")
+        done = run("publish", "-i", path, "-n", name, "--json")
+        told(done)
+        assert "somebody" not in done.stderr
+    path.write_text("n\n1\n")
+    fell = run("publish", "-i", path, "-n", "GRÖSSE / EU")
+    assert (fell.exit_code, "75.0% fewer than the 4" in fell.stderr) == (3, True)
+    assert [one["rows"] for one in told(run("versions", "größe / eu", "--json"))] == [4, 3]
+
+
+def test_two_memories_of_one_datasource(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each goes back to what was published under it; any other means what was published last."""
+    """Each goes back to what was published under it; any other means what was published last.
+
+    So it is where a mart and a command publish to one datasource, and was of each spelling before.
+    """
     path = tmp_path / "c.csv"
-    for name, count in (("Cars", 1), ("Cars", 2), ("cars", 3), ("cars", 4)):
-        path.write_text("\n".join(["n", *map(str, range(count))]) + "\n")
-        told(run("publish", "-i", path, "-n", name, "--allow-row-fall", "--json"))
+    memories = tmp_path / "data" / "one_shot"
+    for name, counts in (("Cars", (1, 2)), ("cars", (3, 4))):
+        for count in counts:
+            path.write_text("\n".join(["n", *map(str, range(count))]) + "\n")
+            told(run("publish", "-i", path, "-n", name, "--allow-row-fall", "--json"))
+        memories.rename(tmp_path / name)
+    shutil.copytree(tmp_path / "Cars", memories)
+    shutil.copytree(tmp_path / "cars", memories, dirs_exist_ok=True)
 
     def rows() -> int:
         [held] = held_by_sandbox(tmp_path / "data", tmp_path / "scratch").values()
