@@ -14,7 +14,7 @@ from mds_tableau.doctor_databases import database_checks
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.doctor_machine import machine_checks
 from mds_tableau.errors import SettingsError
-from mds_tableau.settings import Settings, read_settings
+from mds_tableau.settings import Settings, misspelt_variables, read_settings
 
 _SECONDS: Final = 90.0
 """How long a check may take; parsing a dbt project anew is the longest that may be needed."""
@@ -31,6 +31,9 @@ def examine() -> Iterator[Finding]:
     yield from map(hide, (Finding("settings", "fail", problem) for problem in problems))
     if not problems and not unreadable:
         yield Finding("settings", "ok", f"complete, for {settings.target}")
+    for name, meant in misspelt_variables().items():
+        found = f"{name} is set, and is none of our settings"
+        yield Finding("settings", "warn", found, f"Did you mean {meant}?")
     settings.export()
     for check in (*machine_checks(settings), *database_checks(settings), *_server_checks(settings)):
         yield from map(hide, run(check))

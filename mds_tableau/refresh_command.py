@@ -87,9 +87,8 @@ def refresh(
                 if step.state == "begun":
                     show(f"{step.name}: {step.made}" if step.made else step.name)
                 elif not quiet or step.state == "FAILED":
-                    console.print(
-                        f"{step.state:6} {step.name:40} {step.seconds:7.1f} s", highlight=False
-                    )
+                    line = f"{step.state:6} {step.name:40} {step.seconds:7.1f} s  {step.note}"
+                    console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
             done = chosen.run(home, tell, force=force, allow_row_fall=allow_row_fall)
         for said in (*(f"Warning: {warning}" for warning in done.warnings), *done.failures):

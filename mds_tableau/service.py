@@ -42,6 +42,7 @@ _NEXT_ERROR: Final = re.compile(
     r"The above exception was|During handling of the above|Traceback \(most recent|Stack Trace:"
 )
 
+_DEBUG: Final = re.compile(r"\S+ \S+ \S+ - dagster - DEBUG - ")
 _LOOK_SECONDS: Final = 0.2
 _END_SECONDS: Final = 20.0
 RUNS_SECONDS: Final = 60.0
@@ -130,11 +131,16 @@ class Service:
             name,
             [sys.executable, "-m", *module],
             environment=child_environment(DAGSTER_HOME=str(self.home), PYTHONUNBUFFERED="1"),
-            say=self.say,
+            say=self._pass_on,
             ended=self._something_ended,
         )
         pids = [(child.name, child.process.pid) for child in self._children.values()]
         write_state(self.home, self.url, pids)
+
+    def _pass_on(self, name: str, line: str) -> None:
+        # of each event of each step, which the UI has
+        if not _DEBUG.match(line):
+            self.say(name, line)
 
     def _wait_for(self, is_so: Callable[[], bool]) -> bool:
         """Return whether something is so; False when all shall stop before."""

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +50,10 @@ def _amount(text: str) -> str:
 
 
 AmountText = Annotated[str, AfterValidator(_amount)]
+
+
+_FOR_DBT = {"MDS_WAREHOUSE", "MDS_DUCKDB_MEMORY"}
+"""Variables that our dbt project reads, and that are set to what settings say."""
 
 
 class Settings(BaseSettings):
@@ -228,6 +233,7 @@ class Settings(BaseSettings):
         dbt's profile and sources need absolute paths, because dbt resolves relative ones against
         its own working directory. Variables of telemetry are only set where they are not set.
         """
+        # but for the first, these are no settings: _FOR_DBT
         os.environ["MDS_RAW_DIR"] = self.mds_raw_dir.as_posix()
         os.environ["MDS_WAREHOUSE"] = self.warehouse.as_posix()
         os.environ["MDS_DUCKDB_MEMORY"] = self.duckdb_memory
@@ -250,6 +256,16 @@ def child_environment(**extra: str) -> dict[str, str]:
         "PATH": scripts + os.pathsep + path if path else scripts,
         **extra,
     }
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Return variables that are set and look like one of our settings, with which one they do."""
+    known = {name.upper() for name in Settings.model_fields}
+    near: dict[str, str] = {}
+    for name in os.environ:
+        if name.startswith(("MDS_", "TABLEAU_")) and name not in known | _FOR_DBT:
+            near[name] = next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
+    return {name: meant for name, meant in near.items() if meant}
 
 
 def dbt_environment_digest() -> str:

@@ -32,7 +32,17 @@ _UNIQUE_ID: Final = "dagster_dbt/unique_id"
 
 
 class FolderTranslator(DagsterDbtTranslator):
-    """Groups dbt assets by folder below `models/`, unless `meta.dagster.group` says otherwise."""
+    """Groups dbt assets by folder below `models/`, unless `meta.dagster.group` says otherwise.
+
+    Their descriptions are for people: what the project says, without the SQL.
+    """
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return what the project says of the asset, and where it is."""
+        said = dbt_resource_props.get("description") or (
+            f"dbt {dbt_resource_props['resource_type']} {dbt_resource_props['name']}"
+        )
+        return f"{said}\n\n{dbt_resource_props['original_file_path']}"
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Return the asset's group."""

@@ -18,6 +18,7 @@ from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import DagsterInstance
 from dagster._utils.interrupts import capture_interrupts
 
+from mds_tableau.columns import counted
 from mds_tableau.defs.report import STAGES, failure_message
 from mds_tableau.defs.stages import FORCE
 from mds_tableau.errors import UsageError
@@ -34,12 +35,14 @@ class Step:
         state: "begun", or how it ended: "done", "same" where nothing had to be done, or "FAILED".
         seconds: How long it took until then.
         made: The asset that it has just made, where it makes several and goes on.
+        note: What was made or published, in a few words.
     """
 
     name: str
     state: str
     seconds: float = 0.0
     made: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class _Teller:
     def __init__(self, keys: frozenset[dg.AssetKey]) -> None:
         self._names = {key.to_python_identifier(): key.to_user_string() for key in keys}
         self._begun: dict[str, float] = {}
-        self._unchanged: dict[str, bool] = {}
+        self._made: dict[str, Mapping[str, dg.MetadataValue[Any]]] = {}
 
     def is_of_an_extract(self, event: DagsterEvent) -> bool:
         """Return whether an event is of one of the stages of an extract."""
@@ -176,18 +179,27 @@ class _Teller:
         elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
             made = event.step_materialization_data.materialization
             if key in self._names:
-                self._unchanged[key] = _is_unchanged(made.metadata)
+                self._made[key] = made.metadata
             else:
                 yield Step(name, "begun", seconds, made.asset_key.to_user_string())
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
-            yield Step(name, "same" if self._unchanged.get(key) else "done", seconds)
+            metadata = self._made.get(key, {})
+            state = "same" if _value(metadata, "unchanged") else "done"
+            yield Step(name, state, seconds, note=_note(metadata))
         elif event.event_type == DagsterEventType.STEP_FAILURE:
             yield Step(name, "FAILED", seconds)
 
 
-def _is_unchanged(metadata: Mapping[str, dg.MetadataValue[Any]]) -> bool:
-    told = metadata.get("unchanged")
-    return told is not None and bool(told.value)
+def _value(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> Any:
+    return metadata[name].value if name in metadata else None
+
+
+def _note(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:
+    rows, place = _value(metadata, "dagster/row_count"), _value(metadata, "datasource")
+    if rows is None:
+        return ""
+    where = f" in '{place}' in '{_value(metadata, 'project')}'" if place else ""
+    return f"{counted(rows, 'row')}{where}"
 
 
 def _last_stages(keys: Set[dg.AssetKey]) -> dict[str, dg.AssetKey]:

@@ -78,6 +78,24 @@ def test_each_half_given_setting_is_a_line_and_hides_no_other(run: Run, tmp_path
     assert "First mend the settings" in of(result, "server")[0]["advice"]
 
 
+def test_misspelt_settings_are_told(run: Run, tmp_path: Path) -> None:
+    """What nobody reads would change nothing, silently; what others may read is let be."""
+    (tmp_path / ".env").write_text("TABLEAU_PROJCT=Sales\nMDS_KEPE=3\nMDS_SALES_DATABASE=x\n")
+    with pytest.MonkeyPatch.context() as environment:
+        # what is read of .env is in the environment after it
+        for name in ("TABLEAU_PROJCT", "MDS_KEPE", "MDS_SALES_DATABASE"):
+            environment.setenv(name, "")
+            environment.delenv(name)
+        result = run("doctor", "--json")
+    told = {one["found"].split()[0]: one["advice"] for one in of(result, "settings")}
+    assert told.pop("complete,") == ""
+    assert told == {
+        "TABLEAU_PROJCT": "Did you mean TABLEAU_PROJECT?",
+        "MDS_KEPE": "Did you mean MDS_KEEP?",
+    }
+    assert result.exit_code == 0
+
+
 def test_env_file_that_is_no_text_is_told(run: Run, tmp_path: Path) -> None:
     """It is one line that fails, and the rest is looked at as if it were not there."""
     (tmp_path / ".env").write_bytes(b"MDS_TIMEZONE=\xff")

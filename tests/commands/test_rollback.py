@@ -140,6 +140,18 @@ def test_an_unknown_name_is_told_where_nothing_was_published(run: Run) -> None:
     assert "Nothing was published from" in run("versions", "NOPE").output
 
 
+def test_the_same_content_is_not_gone_back_to(
+    run: Run, publish: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Whoever publishes what was there already, and rolls back, wants what was before both."""
+    publish(1)
+    publish(1, 2)
+    publish(1, 2, MDS_FORCE="true")
+    assert [one["rows"] for one in told(run("versions", "Sales", "--json"))] == [2, 2, 1]
+    assert told(run("rollback", "Sales", "--json"))["rows"] == 1
+    assert _numbers(_held(tmp_path)) == [1]
+
+
 def test_another_spelling_is_the_same_datasource(run: Run, tmp_path: Path) -> None:
     """It is compared with what was published before, and is a version of the same."""
     path = tmp_path / "c.csv"

@@ -44,6 +44,7 @@ def test_every_asset_says_what_it_is(definitions: dg.Definitions) -> None:
         assert node.kinds, key
         assert node.owners, key
         assert node.description, key
+        assert "select " not in node.description.lower(), key
         if key != dg.AssetKey(["dbt", "run_results"]):
             assert node.metadata.get("dagster/column_schema"), key
 

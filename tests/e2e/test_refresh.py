@@ -34,6 +34,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert set(steps(done).values()) == {"done"}
+    assert re.search(
+        r"^done +tableau/revenue .* rows in 'Revenue, daily' in '.+'$", done.stdout, re.M
+    )
     assert done.stdout.endswith("\n2 published, 0 unchanged since the last time.\n")
     return place
 

@@ -154,6 +154,9 @@ def test_a_file_is_published_and_what_dies_is_made_up_for(tmp_path: Path) -> Non
         last = up.runs()[3]
         assert (last.status, last.tags["dagster/will_retry"]) == (Status.FAILURE, "true")
         assert any("1 run under way" in line for line in up.said)
+        # what the runs said, but not each event of each step
+        assert any("extracts arrived" in line for line in up.said)
+        assert not any(" - DEBUG - " in line for line in up.said)
 
     # what was backed up while a run went on is whole somewhere else
     new = tmp_path / "new"
