@@ -76,6 +76,12 @@ def read_extract(folder: Path, extract: str) -> ExtractFile:
             f"There is no extract {path}. Build it first, for example with "
             f"--select '*tableau/{extract}'."
         )
+    if record.get("extract") != extract:
+        raise ExtractError(
+            f"{record_path(path)} is the record of extract '{record.get('extract')}', so the file "
+            f"beside it may be that too. Build it again, for example with "
+            f"--select 'hyper/{extract}*'."
+        )
     size = path.stat().st_size
     if size != record.get("bytes"):
         raise ExtractError(

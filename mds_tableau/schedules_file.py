@@ -5,7 +5,7 @@ schedule is decided in `schedules`.
 """
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,8 @@ def read_schedules(
         cron_problem: Knows cron expressions.
     """
     path = folder / FILE
-    by_settings = list(_cron_problems([default], (), path, cron_problem))
+    wrong_setting = cron_problem(default.cron, default.timezone)
+    by_settings = [f"MDS_SCHEDULE is {default.cron!r}; {wrong_setting}"] if wrong_setting else []
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
@@ -65,30 +66,24 @@ def read_schedules(
     schedules: dict[str, Schedule] = {DEFAULT: default}
     problems: list[str] = []
     for name, options in given.items():
-        wrong = list(_problems(name, options, path, default, is_default_set=is_default_set))
-        problems += wrong
+        problems += _problems(name, options, path, default, is_default_set=is_default_set)
+        # what is no text, or no zone, is told already, and the rest is looked at without it
+        texts = {
+            key: value
+            for key, value in (options.items() if isinstance(options, Mapping) else ())
+            if isinstance(value, str) and value.strip()
+        }
+        zone = texts.get("timezone", default.timezone)
+        known = zone if is_zone(zone) else default.timezone
+        if "cron" in texts and (wrong := cron_problem(texts["cron"], known)):
+            problems.append(f"schedules.{name} in {path} has cron {texts['cron']!r}; {wrong}")
+        if name == DEFAULT and "cron" in texts:
+            by_settings = []  # that of the file counts
         if isinstance(name, str):
-            known = options if isinstance(options, Mapping) else {}
             schedules[name] = Schedule(
-                name,
-                cron=str(known.get("cron", default.cron)),
-                timezone=str(known.get("timezone", default.timezone)),
-                select=str(known.get("select", "")),
+                name, texts.get("cron", default.cron), zone, texts.get("select", "")
             )
-    written = frozenset(map(str, given))
-    problems += _cron_problems(schedules.values(), written, path, cron_problem)
-    return Declared(list(schedules.values()), problems, written)
-
-
-def _cron_problems(
-    schedules: Iterable[Schedule], written: Collection[str], path: Path, problem: CronProblem
-) -> Iterator[str]:
-    for schedule in schedules:
-        is_written = schedule.name in written
-        where = f"schedules.{schedule.name} in {path} has cron" if is_written else "MDS_SCHEDULE is"
-        # a zone that there is not is told already
-        if is_zone(schedule.timezone) and (wrong := problem(schedule.cron, schedule.timezone)):
-            yield f"{where} {schedule.cron!r}; {wrong}"
+    return Declared(list(schedules.values()), [*problems, *by_settings], frozenset(map(str, given)))
 
 
 def _problems(

@@ -98,6 +98,28 @@ def test_a_default_schedule_without_extracts_is_not_missed(tmp_path: Path) -> No
     assert plan(tmp_path, text, extract("a", "month")) == {"month": ["a"]}
 
 
+@pytest.mark.parametrize("cron", ["null", "['0 1 * * *']", "''", "5"])
+def test_a_cron_that_is_no_text_is_told_once(tmp_path: Path, cron: str) -> None:
+    """What its form lacks is said, and not what it would mean as one."""
+    [said] = problems(tmp_path, f"schedules: {{x: {{cron: {cron}}}}}", extract("a", "x"))
+    assert said.endswith("It must be a text that is not empty.")
+
+
+def test_a_wrong_setting_is_told_as_that(tmp_path: Path) -> None:
+    """Not with the schedules of the file that have no cron of their own."""
+    path = tmp_path / "schedules.yml"
+    path.write_text("schedules: {daily: [1, 2], z: 17}")
+    default = Schedule("daily", "every day", "UTC")
+    said = read_schedules(
+        tmp_path, default, is_default_set=True, cron_problem=cron_problem
+    ).problems
+    assert [line.partition("; ")[0] for line in said] == [
+        f"schedules.daily in {path} is [1, 2]. It must be a mapping of cron, timezone, select.",
+        f"schedules.z in {path} is 17. It must be a mapping of cron, timezone, select.",
+        "MDS_SCHEDULE is 'every day'",
+    ]
+
+
 def test_all_problems_are_told_together(tmp_path: Path) -> None:
     """Each with its schedule, its file and what to do."""
     text = """
@@ -117,20 +139,22 @@ schedules:
         selections={"tag:us": ["model.p.b"]},
     )
     assert found == [
+        "schedules.weekdays in p/schedules.yml has cron '0 7 * * 1-8'; it must be a cron "
+        "expression of five fields that happens, such as 30 6 * * * for half past six every day.",
         "schedules.leap in p/schedules.yml has timezone 'London', which is no IANA time zone such "
         "as Europe/London. Did you mean 'Europe/London'?",
+        "schedules.leap in p/schedules.yml has cron '0 7 30 2 *'; it must be a cron expression of "
+        "five fields that happens, such as 30 6 * * * for half past six every day.",
         "Unknown key 'selct' in schedules.never in p/schedules.yml. Allowed: cron, timezone, "
         "select. Did you mean 'select'?",
+        "schedules.never in p/schedules.yml has cron '0 7 31 4,6 *'; that never happens. Name a "
+        "day that its months have; L is the last day of any.",
         "schedules.Month in p/schedules.yml has a name that a job cannot have. It must be of at "
         "most 50 small letters, digits and '_', and begin with a letter, such as month_start.",
         "schedules.Month in p/schedules.yml has timezone ''. It must be a text that is not empty.",
         "schedules.Month in p/schedules.yml has no cron. Give it one, such as cron: '0 7 * * 1-5'.",
         "schedules.odd in p/schedules.yml is 'daily'. It must be a mapping of cron, timezone, "
         "select.",
-        "schedules.weekdays in p/schedules.yml has cron '0 7 * * 1-8'; it must be a cron "
-        "expression of five fields that happens, such as 30 6 * * * for half past six every day.",
-        "schedules.never in p/schedules.yml has cron '0 7 31 4,6 *'; that never happens. Name a "
-        "day that its months have; L is the last day of any.",
         "meta.tableau.schedule of 'a' (models/a.sql) is 'weekday', which is no schedule. There "
         "are: daily, weekdays, leap, never, Month, eu, odd. Did you mean 'weekdays'? Others are "
         "added in p/schedules.yml.",

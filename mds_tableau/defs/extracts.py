@@ -146,6 +146,12 @@ def _hyper_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.A
                     f"There is no Parquet of mart '{mart.name}' in {folders.parquet}. Export it "
                     f"first, for example with --select '*parquet/{mart.name}*'."
                 )
+            if version.mart != mart.name:
+                raise ExtractError(
+                    f"{version.folder} holds mart '{version.mart}', as its manifest says, and not "
+                    f"'{mart.name}'. Export the mart again, for example with "
+                    f"--select '*parquet/{mart.name}*'."
+                )
             if not _is_selected(context, dg.AssetKey(["parquet", mart.name])):
                 context.log.warning(
                     f"This run does not export '{mart.name}': the extract is made of the Parquet "

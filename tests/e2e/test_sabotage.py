@@ -175,6 +175,20 @@ def drop_the_mart(shop: Workplace) -> None:
         connection.execute('DROP TABLE prefix_reporting."Revenue per Day"')
 
 
+def put_the_other_mart(part: Path) -> None:
+    """Put the Parquet version of the other mart where that of this one is."""
+    version = part.parent
+    other = max(version.parents[1].joinpath("customers_v2").iterdir())
+    shutil.rmtree(version)
+    shutil.copytree(other, version)
+
+
+def put_the_other_extract(path: Path) -> None:
+    """Put the extract of the other mart, with its record, where that of this one is."""
+    for suffix in (".hyper", ".json"):
+        shutil.copy(path.with_name(f"customers_v2{suffix}"), path.with_suffix(suffix))
+
+
 def remove_the_parquet(shop: Workplace) -> None:
     """Take away all versions of the mart `revenue`."""
     shutil.rmtree(shop.data / "parquet" / "revenue")
@@ -204,6 +218,7 @@ def test_what_is_not_there_comes_by_the_command_of_the_message(
         (truncate, " bytes. Export the mart again, for example with"),
         (Path.unlink, "is missing; its manifest says"),
         (swap, "the Parquet no longer holds what was exported of it. Nothing was kept of it; the"),
+        (put_the_other_mart, "holds mart 'customers_v2', as its manifest says, and not 'revenue'"),
     ],
 )
 def test_parquet_that_was_changed_is_not_published(
@@ -241,6 +256,7 @@ def test_parquet_that_was_changed_is_not_published(
         (truncate, "were verified when it was made. Build it again, for example with --select"),
         (Path.unlink, "There is no extract"),
         (lambda path: path.with_suffix(".json").write_text("{}"), "Build it again, for example"),
+        (put_the_other_extract, "is the record of extract 'customers_v2', so the file beside it"),
     ],
 )
 def test_an_extract_that_was_changed_is_not_published(
