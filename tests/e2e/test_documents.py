@@ -74,7 +74,6 @@ NOT_RUN: Final = {
         ),
         "sets up a machine, as root; tests/test_deploy.py reads what is installed",
     ),
-    "pip install *": "is installed, as all extras are",
     "curl *": "asks a sandbox that serves; tests/sandbox/test_faults.py sends the same",
 }
 """Commands that are not run, as patterns, and why."""
