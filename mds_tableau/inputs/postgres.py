@@ -27,6 +27,7 @@ from mds_tableau.inputs.increasing import (
 from mds_tableau.inputs.landing import land
 from mds_tableau.inputs.postgres_types import Declared, sent_column
 from mds_tableau.inputs.tables import TableName, check_names, find_table
+from mds_tableau.installing import install
 
 if TYPE_CHECKING:
     import pyarrow
@@ -125,8 +126,8 @@ def _session(url: str) -> Iterator[Any]:
         import pyarrow as pa
     except ImportError as error:
         raise UsageError(
-            f"Reading PostgreSQL needs packages that are not installed ({error.name}). Install "
-            "them: pip install 'mds_tableau[postgres]'"
+            f"Reading PostgreSQL needs packages that are not installed ({error.name}). "
+            f"{install('postgres')}"
         ) from None
     failures = (adbc_driver_manager.Error, pa.ArrowException, OSError)
     try:

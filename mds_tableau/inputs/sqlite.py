@@ -42,6 +42,7 @@ from mds_tableau.inputs.sqlite_types import (
     sent_column,
 )
 from mds_tableau.inputs.tables import TableName, check_names, find_table
+from mds_tableau.installing import install
 
 if TYPE_CHECKING:
     import pyarrow
@@ -126,8 +127,8 @@ def _session(path: Path) -> Iterator[Any]:
         import pyarrow as pa
     except ImportError as error:
         raise UsageError(
-            f"Reading SQLite needs packages that are not installed ({error.name}). Install them: "
-            "pip install 'mds_tableau[sqlite]'"
+            f"Reading SQLite needs packages that are not installed ({error.name}). "
+            f"{install('sqlite')}"
         ) from None
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")

@@ -67,11 +67,13 @@ NOT_RUN: Final = {
             "install *",
             "editor *",
             "chown *",
+            "as_service*",
+            "cd /srv/*",
+            "git pull",
+            ".venv/bin/pip install *",
         ),
         "sets up a machine, as root; tests/test_deploy.py reads what is installed",
     ),
-    "pip install *": "is installed, as all extras are",
-    ".venv/bin/mds-tableau *": "tests/e2e/test_up.py backs up and restores",
     "curl *": "asks a sandbox that serves; tests/sandbox/test_faults.py sends the same",
 }
 """Commands that are not run, as patterns, and why."""
