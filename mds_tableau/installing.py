@@ -11,7 +11,8 @@ def install(*extras: str) -> str:
     somebody else has put there under it.
 
     >>> install("excel")
-    "Run in the folder of the project: pip install -c constraints.txt -e '.[excel]'"
+    'Run in the folder of the project: pip install -c constraints.txt -e ".[excel]"'
     """
-    what = f"'.[{','.join(extras)}]'" if extras else "."
+    # in double quotes, which the command line of Windows takes away too
+    what = f'".[{",".join(extras)}]"' if extras else "."
     return f"Run in the folder of the project: pip install -c constraints.txt -e {what}"

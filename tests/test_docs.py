@@ -113,7 +113,7 @@ def test_what_is_installed_is_the_checkout() -> None:
         for command in re.findall(r"pip install -c constraints.txt ([^`#\n]*)", text):
             assert command.startswith("-e"), f"{path}: {command}"
         called = re.findall(r"\binstall\(['\"](\w[\w-]*)['\"]\)", text)
-        listed = re.findall(r"-e\s+'?\.\[([a-z,-]+)\]", text)
+        listed = re.findall(r"-e\s+['\"]?\.\[([a-z,-]+)\]", text)
         said |= {extra for one in (*called, *listed) for extra in one.split(",")}
     assert {"excel", "postgres", "postgres-instance", "sql", "sqlite"} <= said <= extras
 

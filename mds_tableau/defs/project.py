@@ -33,6 +33,7 @@ KEPT_BUILDS: Final = 5
 """How many builds are kept what dbt wrote about them."""
 
 _BUILD: Final = re.compile("[0-9a-f]{7}")
+_FRAMES: Final = re.compile(r"^Traceback \(most recent call last\):\n(?:[ ].*\n)*", re.MULTILINE)
 _NOT_READ = {".duckdb", ".db", ".wal", ".tmp"}
 _NOT_SOURCES = {"target", "logs", "dbt_packages", ".git", "__pycache__"}
 
@@ -241,10 +242,10 @@ def _run(project: DbtProject, arguments: list[str]) -> list[str]:
     with redirect_stdout(StringIO()):
         events = [event.raw_event["info"] for event in invocation.stream_raw_events()]
     if not invocation.is_successful():
-        errors = [str(info["msg"]) for info in events if info.get("level") == "error"]
-        raise ManifestError(
-            f"dbt {arguments[0]} failed in {project.project_dir}:\n" + "\n".join(errors).strip()
-        )
+        errors = "\n".join(str(info["msg"]) for info in events if info.get("level") == "error")
+        # where dbt itself breaks, only what it ends with says anything of the project
+        told = _FRAMES.sub("", errors).strip()
+        raise ManifestError(f"dbt {arguments[0]} failed in {project.project_dir}:\n{told}")
     return [str(info["msg"]) for info in events]
 
 

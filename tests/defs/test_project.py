@@ -105,6 +105,17 @@ def test_broken_project_is_told_in_dbts_words(shop: Workplace) -> None:
         prepare(find_project(shop.settings()), "reporting")
 
 
+def test_where_dbt_itself_breaks_its_frames_are_not_told(shop: Workplace) -> None:
+    """A number beyond 64 bits is one that dbt 1.11 cannot keep, and says so below its stack."""
+    (shop.project / "models" / "reporting" / "big.sql").write_text(
+        "{{ config(meta={'tableau': {'keep': 99999999999999999999}}) }} select 1 as one"
+    )
+    with pytest.raises(ManifestError, match="OverflowError: Integer value out of range") as raised:
+        prepare(find_project(shop.settings()), "*")
+    assert "Traceback" not in str(raised.value)
+    assert ".py" not in str(raised.value)
+
+
 def test_warehouse_is_where_the_profile_says(shop: Workplace) -> None:
     """A relative path of the profile starts from the project, as it does for dbt."""
     project = find_project(shop.settings())

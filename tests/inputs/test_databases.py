@@ -41,7 +41,7 @@ def test_missing_packages(
     with pytest.raises(InputError) as error:
         load_database(duck, DatabaseInput(url, table="t"), table="t")
     monkeypatch.undo()
-    assert f"pip install -c constraints.txt -e '.[{extra}]'" in str(error.value)
+    assert f'pip install -c constraints.txt -e ".[{extra}]"' in str(error.value)
     assert "hunter2" not in str(error.value)
 
 

@@ -128,7 +128,7 @@ def test_sqlite_by_its_python_driver(tmp_path: Path, duck: duckdb.DuckDBPyConnec
 @pytest.mark.parametrize(
     ("url", "kind", "said"),
     [
-        ("nosuch://ann:hunter2@host/db", InputError, "pip install -c constraints.txt -e '.[sql]'"),
+        ("nosuch://ann:hunter2@host/db", InputError, 'pip install -c constraints.txt -e ".[sql]"'),
         ("mysql+pymysql://ann:hunter2@host/db", InputError, "pymysql"),
         ("postgresql+psycopg://ann:hunter2@127.0.0.1:1/db", DatabaseUnreachable, "refused"),
     ],
