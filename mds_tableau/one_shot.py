@@ -27,7 +27,7 @@ from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.losses import Limits, appending, refuse_fall, refuse_loss
+from mds_tableau.losses import Limits, appended, appending, refuse_fall, refuse_loss
 from mds_tableau.orders import Order, loading
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import (
@@ -150,18 +150,17 @@ def carry_out(
             # what was published last is looked at and written down by one at a time
             with sole_writer(kept / f"{made.extract}.json"):
                 refuse_loss(kept, made, limits, target=target)
-                with appending(kept, made, limits, target=target):
-                    published, is_unchanged = _publish(
-                        order, made, destination, kept, target, progress
+                published, is_unchanged = _publish(
+                    order, made, limits, destination, kept, target, progress
+                )
+                changes = changed_columns(kept, made, target=target)
+                if is_unchanged:
+                    confirm_published(kept, made.extract)
+                else:
+                    record = record_published(
+                        kept, made, published, about=order.about, target=target, run_id=""
                     )
-                    changes = changed_columns(kept, made, target=target)
-                    if is_unchanged:
-                        confirm_published(kept, made.extract)
-                    else:
-                        record = record_published(
-                            kept, made, published, about=order.about, target=target, run_id=""
-                        )
-                if not is_unchanged:
+                    appended(kept, made.extract, limits)
                     changes += keep_published(
                         folder.parent, kept / "versions", made, record, order.limits
                     )
@@ -176,6 +175,7 @@ def carry_out(
 def _publish(
     order: Order,
     made: ExtractFile,
+    limits: Limits,
     destination: Destination,
     kept: Path,
     target: str,
@@ -196,17 +196,19 @@ def _publish(
             session, last, datasource=order.name, project=order.project, about=order.about
         ):
             return last, True
-        done = publish(
-            session,
-            made.path,
-            datasource=order.name,
-            project=order.project,
-            about=order.about,
-            mode=order.mode,
-            earlier=earlier_publish(kept, made, target=target),
-            uploads=uploads,
-            create_project=order.create_project,
-        )
+        # not around the session: whatever fails when that ends, the rows are there
+        with appending(kept, made, limits, target=target):
+            done = publish(
+                session,
+                made.path,
+                datasource=order.name,
+                project=order.project,
+                about=order.about,
+                mode=order.mode,
+                earlier=earlier_publish(kept, made, target=target),
+                uploads=uploads,
+                create_project=order.create_project,
+            )
         return done, False
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mds_tableau.columns import counted
+from mds_tableau.errors import NotWrittenDown
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
 from mds_tableau.files import write_json
@@ -31,6 +32,9 @@ def record_published(
 
     Returns:
         What was written.
+
+    Raises:
+        NotWrittenDown: It could not be written.
     """
     rows: int | None = made.rows
     if published.mode == "append":
@@ -55,8 +59,39 @@ def record_published(
         "run_id": run_id,
         "confirmed_at": published.published_at,
     }
-    write_json(folder / f"{made.extract}.json", record)
+    note = appending_note(folder, made.extract)
+    what_then = (
+        "publish it again, which replaces it by the same"
+        if published.mode != "append"
+        else "do not append the same rows again: that is refused until the datasource was looked "
+        f"at and {note} is deleted"
+    )
+    _write(
+        folder / f"{made.extract}.json",
+        record,
+        f"{counted(made.rows, 'row')} were published ({published.mode})",
+        f"Until it is, rows and columns are compared with those of the publish before. Then "
+        f"{what_then}.",
+    )
     return record
+
+
+def appending_note(folder: Path, extract: str) -> Path:
+    """Return the file that is there while rows of an extract are appended and not written down."""
+    return folder / f"{extract}.appending"
+
+
+def _write(path: Path, record: Mapping[str, Any], done: str, then: str) -> None:
+    try:
+        write_json(path, record)
+    except OSError as error:
+        revision = f", revision {record['revision']}" if record.get("revision") else ""
+        raise NotWrittenDown(
+            f"The server has it, but that is not written down: {done} as '{record['datasource']}' "
+            f"in '{record['project']}' on {record['server']}{revision} ({record['url']}), and "
+            f"{path} could not be written: {error}. Make room there, or let this user write to it. "
+            f"{then}"
+        ) from error
 
 
 def unchanged_publish(
@@ -94,11 +129,20 @@ def unchanged_publish(
 
 
 def confirm_published(folder: Path, extract: str) -> None:
-    """Write down that the server still holds now what was published last of an extract."""
+    """Write down that the server still holds now what was published last of an extract.
+
+    Raises:
+        NotWrittenDown: It could not be written.
+    """
     last = last_published(folder, extract)
     if last is not None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        write_json(folder / f"{extract}.json", {**last, "confirmed_at": now})
+        _write(
+            folder / f"{extract}.json",
+            {**last, "confirmed_at": now},
+            f"what was published {last['published_at']} is still there",
+            "Nothing else has to be done.",
+        )
 
 
 def _row_hash(made: ExtractFile) -> str | None:

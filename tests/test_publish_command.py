@@ -341,6 +341,33 @@ def test_what_the_server_holds_already_is_not_sent_again(here: Path) -> None:
     assert len(held(here)["S"].rows) == 4
 
 
+def test_rows_that_arrived_and_are_not_written_down_are_not_appended_again(here: Path) -> None:
+    """It is told that the server has them; the next time somebody has to look."""
+    words = ("-i", "sales.csv", "-n", "S", "--json")
+    assert run(*words).exit_code == 0
+    [record] = (here / "data" / "one_shot").glob("*/S.json")
+    record.unlink()
+    record.mkdir()
+    appended = run(*words, "--mode", "append")
+    told = json.loads(appended.stdout)
+    assert (appended.exit_code, told["error"]) == (1, "NotWrittenDown")
+    for text in ("The server has it", "3 rows", "'S' in 'Default'", "revision 2", str(record)):
+        assert text in told["message"]
+    assert "othing was published" not in told["message"]
+    assert len(held(here)["S"].rows) == 6
+    again = run(*words, "--mode", "append")
+    assert (again.exit_code, json.loads(again.stdout)["error"]) == (3, "AppendedAlready")
+    record.rmdir()
+    still = run(*words, "--mode", "append")
+    assert (still.exit_code, json.loads(still.stdout)["error"]) == (3, "AppendedAlready")
+    assert len(held(here)["S"].rows) == 6
+    # who has looked goes on
+    (here / "sales.csv").write_text(SALES.replace("1.50", "1.75"))
+    assert run(*words, "--mode", "append").exit_code == 0
+    assert not list(record.parent.glob("*.appending"))
+    assert len(held(here)["S"].rows) == 9
+
+
 def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:
     """No project is made for it, and the message says what to do first."""
     result = run("-i", "sales.csv", "-n", "S", "--project", "New/One", "--mode", "append")

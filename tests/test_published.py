@@ -15,7 +15,7 @@ from mds_tableau.errors import (
 )
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
-from mds_tableau.losses import appending, limits_of, refuse_loss
+from mds_tableau.losses import appended, appending, limits_of, refuse_loss
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
     changed_columns,
@@ -336,10 +336,14 @@ def test_rows_whose_append_ended_in_the_dark_are_not_appended_again(
         pass
     with appending(folder, rows, limits, target="elsewhere"):
         pass
+    appended(folder, rows.extract, limits)
     with pytest.raises(ServerUnreachable), appending(folder, rows, limits, target="here"):
         raise ServerUnreachable("nothing was sent")
     with appending(folder, rows, limits, target="here"):
         pass
+    # the rows are there: the note stays until that is written down
+    assert list(folder.glob("*.appending"))
+    appended(folder, rows.extract, limits)
     assert not list(folder.glob("*.appending"))
 
 
@@ -357,6 +361,7 @@ def test_other_rows_are_appended_with_a_word_about_those_before(
         rows = made(folder, 10, fingerprint=number * 32)
         with appending(folder, rows, limits, target="here"):
             pass
+        appended(folder, rows.extract, limits)
     [told] = caplog.messages
     assert "appended to here 20" in told
     assert "how that ended is not known" in told

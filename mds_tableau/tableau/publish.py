@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from mds_tableau.errors import DatasourceNotFound, ProjectNotFound, PublishError
+from mds_tableau.errors import DatasourceNotFound, MayHaveArrived, ProjectNotFound
 from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.attempt import Attempt
 from mds_tableau.tableau.keeping import About
@@ -148,7 +148,8 @@ def publish(
         after = attempt.persist()
     item = after.item
     if not after.is_at(datasource, target):
-        raise PublishError(
+        # it has taken the rows, wherever they are
+        raise MayHaveArrived(
             f"{session.server} says that the datasource {item.id} it published is '{item.name}' in "
             f"the project {item.project_id}, not '{datasource}' in {target.id}. Look at it there."
         )
