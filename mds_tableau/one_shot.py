@@ -6,9 +6,7 @@ to `publish_command`.
 """
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -28,7 +26,9 @@ from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.losses import Limits, appended, appending, refuse_fall, refuse_loss
-from mds_tableau.orders import Order, loading
+from mds_tableau.orders import Order, Ready, loading, writing
+from mds_tableau.output_file import OutputFile
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import (
     changed_columns,
@@ -95,7 +95,7 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
     Raises:
         MdsTableauError: The input would be refused; as `carry_out` says before it makes anything.
     """
-    with loading(order, folder, progress) as ready:
+    with loading(order, folder, progress) as ready, writing(folder):
         connection, mart = ready.connection, ready.mart
         try:
             plans = plan_mart(connection, mart)
@@ -130,46 +130,76 @@ def carry_out(
     Raises:
         MdsTableauError: Something stopped it; the class says what.
     """
-    kept = _memory(order, folder, target)
-    with _starting(order.memory) as hyper, loading(order, folder, progress) as ready:
-        progress("Exporting", 0, None)
-        version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
-        progress("Converting", 0, None)
-        needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
-        require_room(ready.scratch, needed, f"Converting '{order.name}'")
-        made = convert(
-            hyper(),
-            version,
-            extract=_known_as(kept, order.name),
-            folder=ready.scratch,
-            verify=order.verify,
-        )
+    kept, output = _memory(order, folder, target), OutputFile(order.output)
+    with (
+        output.reserved(),
+        _starting(order.memory) as hyper,
+        loading(order, folder, progress) as ready,
+    ):
+        with writing(folder):
+            version, made = _made(order, ready, hyper, _known_as(kept, order.name), progress)
+        output.fill(made.path)
         published, changes, is_unchanged = None, list[str](), False
         if order.publishes:
             limits = _limits(order, ready.loaded.origin)
-            # what was published last is looked at and written down by one at a time
-            with sole_writer(kept / f"{made.extract}.json"):
-                refuse_loss(kept, made, limits, target=target)
-                published, is_unchanged = _publish(
-                    order, made, limits, destination, kept, target, progress
-                )
-                changes = changed_columns(kept, made, target=target)
-                if is_unchanged:
-                    confirm_published(kept, made.extract)
-                else:
-                    record = record_published(
-                        kept, made, published, about=order.about, target=target, run_id=""
-                    )
-                    appended(kept, made.extract, limits)
-                    changes += keep_published(
-                        folder.parent, kept / "versions", made, record, order.limits
-                    )
-        if order.output is not None:
-            _keep(made.path, order.output)
+            published, changes, is_unchanged = _published(
+                order, made, limits, destination, kept, target, progress
+            )
+        output.put_in_place(
+            "Nothing was published."
+            if published is None
+            else f"'{published.datasource}' in '{published.project}' has what was published "
+            f"{published.published_at}: {published.url}."
+        )
         warnings = (*version.warnings, *made.warnings, *changes)
         return Done(
             made, published, ready.loaded.origin, ready.loaded.notes, warnings, is_unchanged
         )
+
+
+def _made(
+    order: Order, ready: Ready, hyper: Callable[[], Hyper], known_as: str, progress: Progress
+) -> tuple[ParquetVersion, ExtractFile]:
+    progress("Exporting", 0, None)
+    version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
+    progress("Converting", 0, None)
+    needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
+    require_room(ready.scratch, needed, f"Converting '{order.name}'")
+    made = convert(hyper(), version, extract=known_as, folder=ready.scratch, verify=order.verify)
+    return version, made
+
+
+def _published(
+    order: Order,
+    made: ExtractFile,
+    limits: Limits,
+    destination: Destination,
+    kept: Path,
+    target: str,
+    progress: Progress,
+) -> tuple[Published, list[str], bool]:
+    """Publish an extract, and write down what the server holds then.
+
+    Returns:
+        That, what somebody should look at, and whether the server held it already.
+    """
+    with ExitStack() as stack:
+        with writing(kept):
+            # what was published last is looked at and written down by one at a time
+            stack.enter_context(sole_writer(kept / f"{made.extract}.json"))
+        refuse_loss(kept, made, limits, target=target)
+        published, is_unchanged = _publish(order, made, limits, destination, kept, target, progress)
+        changes = changed_columns(kept, made, target=target)
+        if is_unchanged:
+            confirm_published(kept, made.extract)
+            return published, changes, True
+        record = record_published(
+            kept, made, published, about=order.about, target=target, run_id=""
+        )
+        appended(kept, made.extract, limits)
+        data = kept.parent.parent
+        changes += keep_published(data, kept / "versions", made, record, order.limits)
+        return published, changes, False
 
 
 def _publish(
@@ -237,17 +267,6 @@ def _limits(order: Order, origin: str) -> Limits:
         to_allow_row_fall="say --allow-row-fall.",
         to_build="another input",
     )
-
-
-def _keep(made: Path, output: Path) -> None:
-    """Copy an extract to where it is wanted, beside and then in place."""
-    with sole_writer(output):
-        beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(made, beside)
-            beside.replace(output)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _known_as(kept: Path, name: str) -> str:

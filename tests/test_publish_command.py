@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
@@ -67,6 +68,34 @@ def test_a_file_becomes_a_datasource_and_then_the_next_revision(here: Path) -> N
     assert (again["rows"], again["published"]["id"]) == (3, seen.id)
     # nothing is left of what it took
     assert not list((here / "data" / "one_shot").glob(".publish-*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_an_output_that_cannot_be_is_refused_before_anything_is_published(here: Path) -> None:
+    """The message is of that file and of no other place, and nothing is left of it."""
+    result = run("-i", "sales.csv", "-n", "S", "--output", "/proc/x.hyper")
+    assert result.exit_code == 2, result.output
+    assert "--output /proc/x.hyper cannot be written" in result.stderr
+    assert "one_shot" not in result.stderr
+    assert "MDS_DATA_DIR" not in result.stderr
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_an_output_that_does_not_fit_is_refused_before_anything_is_published(
+    here: Path, small_disk: Path
+) -> None:
+    """What was kept there before stays, and the server has nothing of it."""
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while ballast.write(bytes(4096)):
+            pass
+    result = run("-i", "sales.csv", "-n", "S", "--output", str(small_disk / "s.hyper"), "--json")
+    assert result.exit_code == 1, result.output
+    said = json.loads(result.stdout)
+    assert said["error"] == "NoRoom"
+    assert f"--output {small_disk / 's.hyper'} cannot be written" in said["message"]
+    assert "MDS_DATA_DIR" not in said["message"]
+    assert not (here / "data" / "sandbox").exists()
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
 def test_what_is_taken_and_what_it_becomes_can_be_said(
