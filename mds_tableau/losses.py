@@ -16,7 +16,7 @@ from mds_tableau.errors import AppendedAlready, EmptyExtract, MayHaveArrived, No
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, PublishMode, step_name
 from mds_tableau.files import read_json, write_json
-from mds_tableau.published import appending_note, last_published_to
+from mds_tableau.published import appending_note, is_same_place, last_published_to
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,11 @@ def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -
         yield
         return
     begun = read_json(note)
-    if begun is not None and begun == {**begun, "target": target, "rows": made.fingerprint}:
+    if (
+        begun is not None
+        and is_same_place(str(begun.get("target")), target)
+        and begun.get("rows") == made.fingerprint
+    ):
         raise AppendedAlready(
             f"Extract '{made.extract}' is not appended, because its rows were being appended "
             f"{begun.get('at')}, and how that ended is not known. Look at the datasource: if they "

@@ -5,14 +5,11 @@ folder of its own. What an order is, and loading its input, belongs to `orders`;
 to `publish_command`.
 """
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import duckdb
 
@@ -26,6 +23,7 @@ from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
 from mds_tableau.losses import Limits, appended, appending, refuse_fall, refuse_loss
+from mds_tableau.memories import Memory, memory_of
 from mds_tableau.orders import Order, Ready, loading, writing
 from mds_tableau.output_file import OutputFile
 from mds_tableau.parquet import ParquetVersion
@@ -37,14 +35,9 @@ from mds_tableau.published import (
     record_published,
     unchanged_publish,
 )
-from mds_tableau.records import read_record
 from mds_tableau.retention import keep_published
 from mds_tableau.room import needed_for_extract, require_room
 from mds_tableau.tableau import Published, publish, still_holds, uploading
-
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_ -]+")
-_LONGEST: Final = 60
-"""Characters of a name that its file begins with."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +97,13 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
         except duckdb.Error as error:
             raise mart.cannot(first_line(error)) from error
         if order.publishes:
-            kept, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
-            refuse_fall(kept, _known_as(kept, order.name), rows, limits, target=target)
+            memory, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
+            refuse_fall(memory.folder, memory.name, rows, limits, target=target)
         return Planned(TypesPlan(plans), ready.loaded, tuple(warnings))
 
 
-def _memory(order: Order, folder: Path, target: str) -> Path:
-    """Return the folder of what is remembered of one datasource."""
-    # who publishes one name to two projects has two datasources, with a memory of each
-    return folder / _digest(target, order.project.casefold())
+def _memory(order: Order, folder: Path, target: str) -> Memory:
+    return memory_of(folder, target=target, project=order.project, datasource=order.name)
 
 
 def carry_out(
@@ -130,20 +121,20 @@ def carry_out(
     Raises:
         MdsTableauError: Something stopped it; the class says what.
     """
-    kept, output = _memory(order, folder, target), OutputFile(order.output)
+    memory, output = _memory(order, folder, target), OutputFile(order.output)
     with (
         output.reserved(),
         _starting(order.memory) as hyper,
         loading(order, folder, progress) as ready,
     ):
         with writing(folder):
-            version, made = _made(order, ready, hyper, _known_as(kept, order.name), progress)
+            version, made = _made(order, ready, hyper, memory.name, progress)
         output.fill(made.path)
         published, changes, is_unchanged = None, list[str](), False
         if order.publishes:
             limits = _limits(order, ready.loaded.origin)
             published, changes, is_unchanged = _published(
-                order, made, limits, destination, kept, target, progress
+                order, made, limits, destination, memory.folder, target, progress
             )
         output.put_in_place(
             "Nothing was published."
@@ -267,27 +258,3 @@ def _limits(order: Order, origin: str) -> Limits:
         to_allow_row_fall="say --allow-row-fall.",
         to_build="another input",
     )
-
-
-def _known_as(kept: Path, name: str) -> str:
-    """Return the name under which one datasource is remembered, however somebody spells it today.
-
-    To a server `Sales` and `sales` are one datasource, and so are their rows and their versions.
-    """
-    records = {path.stem: read_record(path) for path in kept.glob("*.json")}
-    same = {
-        stem: str(record["published_at"])
-        for stem, record in records.items()
-        if record is not None and str(record["datasource"]).casefold() == name.casefold()
-    }
-    return max(same, key=same.__getitem__) if same else _file_name(name)
-
-
-def _file_name(name: str) -> str:
-    """Return a name for files, in which messages can tell what it is."""
-    safe = _UNSAFE.sub("-", name)[:_LONGEST]
-    return name if name == safe else f"{safe}-{_digest(name)[:8]}"
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

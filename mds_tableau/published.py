@@ -169,7 +169,12 @@ def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
 def last_published_to(folder: Path, extract: str, target: str) -> dict[str, Any] | None:
     """Return what was published last of an extract if that went to a place, else None."""
     last = last_published(folder, extract)
-    return last if last is not None and last.get("target") == target else None
+    return last if last is not None and is_same_place(last["target"], target) else None
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Return whether two targets are one server and site, or one datasource there."""
+    return one.casefold() == other.casefold()
 
 
 def rows_known(folders: Iterable[Path]) -> dict[tuple[str, int | None], int]:

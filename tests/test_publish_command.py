@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -395,6 +396,47 @@ def test_rows_that_arrived_and_are_not_written_down_are_not_appended_again(here:
     assert run(*words, "--mode", "append").exit_code == 0
     assert not list(record.parent.glob("*.appending"))
     assert len(held(here)["S"].rows) == 9
+
+
+def luid_of_default(server: Sandbox) -> str:
+    """LUID of the project Default, asked over the API."""
+    client = TSC.Server(server.url, use_server_version=True)
+    with client.auth.sign_in(TSC.PersonalAccessTokenAuth("ci", "a-secret-of-a-token")):
+        [project] = [one for one in TSC.Pager(client.projects) if one.name == "Default"]
+    return str(project.id)
+
+
+def test_however_it_is_named_it_is_the_same_datasource(here: Path, tmp_path: Path) -> None:
+    """Rows that fell, rows that were appended and what is unchanged are known of it each time."""
+    (here / "secret").write_text("a-secret-of-a-token\n")
+    config = SandboxConfig(data_dir=tmp_path / "server", tokens={"ci": "a-secret-of-a-token"})
+    with Sandbox(config, host="127.0.0.1", port=0) as server:
+        local = server.url.replace("127.0.0.1", "localhost")
+        luid = luid_of_default(server)
+        common = ("-i", "sales.csv", "--token-name", "ci", "--token-file", "secret", "--json")
+        spelled = [
+            ("--server", local, "-p", "Default", "-n", "S"),
+            ("--server", f"{local.replace('localhost', 'LOCALHOST')}/", "-p", "default", "-n", "S"),
+            ("--server", local.replace("http", "HTTP"), "-p", " dEfault ", "-n", "s"),
+            ("--server", local, "-p", luid, "-n", "S"),
+            ("--server", local, "-p", f" {luid.upper()}", "-n", "S"),
+        ]
+        for first in (spelled[0], spelled[3]):
+            (here / "sales.csv").write_text(SALES)
+            done = run(*common, *first, "--force")
+            assert done.exit_code == 0, done.output
+            for words in spelled:
+                (here / "sales.csv").write_text(SALES)
+                same = run(*common, *words)
+                assert json.loads(same.stdout).get("unchanged"), same.output
+                again = run(*common, *words, "--mode", "append")
+                assert json.loads(again.stdout)["error"] == "AppendedAlready", words
+                (here / "sales.csv").write_text(SALES.splitlines()[0] + "\n1,a,1.50,2026-01-31\n")
+                for more in ((), ("--dry-run",)):
+                    fell = run(*common, *words, *more)
+                    assert json.loads(fell.stdout)["error"] == "RowsFell", words
+            # the other way round: what is known first is of the LUID
+            shutil.rmtree(here / "data")
 
 
 def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:

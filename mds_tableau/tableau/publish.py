@@ -40,6 +40,7 @@ class Published:
         published_at: When the server had it, UTC, ISO 8601.
         revision_at: When that revision was made, by the server's clock; "" where the server does
             not tell, or where somebody else may have published in the same moment.
+        project_id: LUID of the project; "" where an older version wrote it down.
     """
 
     server: str
@@ -54,6 +55,7 @@ class Published:
     seconds: float
     published_at: str
     revision_at: str = ""
+    project_id: str = ""
 
 
 def still_holds(
@@ -166,4 +168,5 @@ def publish(
         seconds=round(time.perf_counter() - started, 3),
         published_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         revision_at=after.revision_at if attempt.is_next(after) else "",
+        project_id=target.id,
     )
