@@ -32,12 +32,19 @@ from mds_tableau.published import (
     changed_columns,
     confirm_published,
     earlier_publish,
+    earlier_publish_of,
     record_published,
     unchanged_publish,
 )
 from mds_tableau.retention import keep_published
 from mds_tableau.room import needed_for_extract, require_room
-from mds_tableau.tableau import Published, publish, still_holds, uploading
+from mds_tableau.tableau import (
+    Published,
+    publish,
+    refuse_other_columns,
+    still_holds,
+    uploading,
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,12 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
         if order.publishes:
             memory, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
             refuse_fall(memory.folder, memory.name, rows, limits, target=target)
+            columns = [(column.name, column.hyper_type) for column in plans]
+            refuse_other_columns(
+                order.mode,
+                f"Publishing '{order.name}' to '{order.project}'",
+                earlier_publish_of(memory.folder, memory.name, columns, target=target),
+            )
         return Planned(TypesPlan(plans), ready.loaded, tuple(warnings))
 
 

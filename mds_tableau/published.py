@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mds_tableau.columns import counted
+from mds_tableau.columns import HyperType, counted
 from mds_tableau.errors import NotWrittenDown
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
@@ -199,10 +199,24 @@ def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier 
         made: What is to be published now.
         target: The server and site that are published to now.
     """
-    last = last_published_to(folder, made.extract, target)
+    return earlier_publish_of(folder, made.extract, made.columns, target=target)
+
+
+def earlier_publish_of(
+    folder: Path, extract: str, now: Iterable[tuple[str, HyperType]], *, target: str
+) -> Earlier | None:
+    """Return what `earlier_publish` does, also before there is an extract.
+
+    Args:
+        folder: Where what was published is written down.
+        extract: Name of the extract.
+        now: Name and type of each column that it has, or would have.
+        target: The server and site that are published to now.
+    """
+    last = last_published_to(folder, extract, target)
     if last is None or "columns" not in last:
         return None
-    columns = {name: str(of_type) for name, of_type in made.columns}
+    columns = {name: str(of_type) for name, of_type in now}
     return Earlier(last["id"], last["revision"], dict(last["columns"]) == columns)
 
 

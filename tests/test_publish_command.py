@@ -131,7 +131,8 @@ def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
     words = ("-i", "sales.csv", "-n", "S")
     assert run(*words).exit_code == 0
     head, first, *_ = SALES.splitlines()
-    typed = ("--type", "id=BIGINT", "--json")
+    types = ("id=BIGINT", "net=NUMERIC(18,2)", "day=DATE")
+    typed = (*(word for one in types for word in ("--type", one)), "--json")
     for rows, more, code in (
         ((), (), 3),
         ((), ("--allow-empty",), 0),
@@ -149,6 +150,20 @@ def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
             assert (wet.exit_code, wet.output) == (code, dry.output)
             assert json.loads(dry.stdout)["error"] in {"EmptyExtract", "RowsFell"}
     assert held(here)["S"].revision == 1
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_dry_run_refuses_other_columns_as_publishing_does(here: Path, mode: str) -> None:
+    """Of what was published from here, where the data alone is to be changed."""
+    words = ("-i", "sales.csv", "-n", "S", "--json")
+    assert run(*words).exit_code == 0
+    (here / "sales.csv").write_text(SALES.replace("1.50", "1.75"))
+    assert run(*words, "--mode", mode, "--dry-run").exit_code == 0
+    other = (*words, "--rename", "net=Net")
+    dry, wet = run(*other, "--mode", mode, "--dry-run"), run(*other, "--mode", mode)
+    assert json.loads(dry.stdout)["error"] == "SchemaChanged"
+    assert (dry.exit_code, json.loads(dry.stdout)) == (wet.exit_code, json.loads(wet.stdout))
+    assert run(*other, "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def published(**changes: Any) -> Published:
         "seconds": 1.25,
         "published_at": "2026-11-22T06:00:00+00:00",
         "revision_at": "2026-11-22T05:59:59+00:00",
+        "project_id": "9a2b",
     }
     return Published(**{**values, **changes})
 
@@ -129,6 +130,7 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "sha256": "ab" * 32,
         "fingerprint": "cd" * 32,
         "revision_at": "2026-11-22T05:59:59+00:00",
+        "project_id": "9a2b",
         "row_hash": None,
         "about": ["", [], ""],
         "confirmed_at": "2026-11-22T06:00:00+00:00",
