@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mds_tableau.settings import Settings
+from mds_tableau.settings_rules import one_spelling
 from mds_tableau.tableau import (
     ConnectedApp,
     Credentials,
@@ -157,7 +158,9 @@ class Destination:
             SandboxError: The sandbox cannot be started.
         """
         with ExitStack() as stack:
-            server, credentials, shown_as = self.server, self.sign_in.credentials, ""
+            # the client knows no scheme in capitals, and turns are taken by the spelling
+            server, shown_as = one_spelling(self.server), ""
+            credentials = self.sign_in.credentials
             if not server:
                 server, credentials = stack.enter_context(self.sandbox.running())
                 # its own port is gone when somebody reads of it

@@ -172,6 +172,10 @@ class MayHaveArrived(PublishError):
     """Whether it arrived is not known, and sending it again could do it twice."""
 
 
+class NotWrittenDown(Terminal):
+    """The server has what was published, and that could not be written down here."""
+
+
 class TooLarge(PublishError):
     """The server, or a proxy before it, takes no request of that size."""
 

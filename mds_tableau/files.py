@@ -26,9 +26,16 @@ def sole_writer(target: Path) -> Iterator[None]:
 
     The operating system releases it when the holder dies, so that whatever is found half-written
     under the lock belongs to nobody.
+
+    Raises:
+        OSError: The lock's file, beside `target`, cannot be made.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / f".{target.name}.lock"):
+    lock = target.parent / f".{target.name}.lock"
+    # where there can be no file, the library would try for ever
+    with lock.open("ab"):
+        pass
+    with FileLock(lock):
         yield
 
 

@@ -6,17 +6,17 @@ Rows that are gone, and rows that would be there twice, stop it. What was publis
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from mds_tableau.columns import counted
-from mds_tableau.errors import AppendedAlready, EmptyExtract, MayHaveArrived, RowsFell
+from mds_tableau.errors import AppendedAlready, EmptyExtract, MayHaveArrived, NoRoom, RowsFell
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract, PublishMode, step_name
 from mds_tableau.files import read_json, write_json
-from mds_tableau.published import last_published_to
+from mds_tableau.published import appending_note, is_same_place, last_published_to
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,9 @@ def limits_of(extract: Extract, *, max_row_fall: float, allow_row_fall: bool = F
 def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -> Iterator[None]:
     """Note that rows are being appended, so that nobody appends them again after a sudden end.
 
+    An error within means that nothing has arrived. What follows when it has does not belong there:
+    the note stays until `appended` is told that it is written down.
+
     Args:
         folder: Where what was published is written down.
         made: What is appended.
@@ -93,13 +96,18 @@ def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -
 
     Raises:
         AppendedAlready: These rows were being appended before, and how that ended is not known.
+        NoRoom: The note cannot be written; nothing was appended.
     """
-    note = folder / f"{made.extract}.appending"
+    note = appending_note(folder, made.extract)
     if limits.mode != "append":
         yield
         return
     begun = read_json(note)
-    if begun is not None and begun == {**begun, "target": target, "rows": made.fingerprint}:
+    if (
+        begun is not None
+        and is_same_place(str(begun.get("target")), target)
+        and begun.get("rows") == made.fingerprint
+    ):
         raise AppendedAlready(
             f"Extract '{made.extract}' is not appended, because its rows were being appended "
             f"{begun.get('at')}, and how that ended is not known. Look at the datasource: if they "
@@ -115,7 +123,13 @@ def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -
             begun.get("at"),
         )
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    write_json(note, {"target": target, "rows": made.fingerprint, "at": at})
+    try:
+        write_json(note, {"target": target, "rows": made.fingerprint, "at": at})
+    except OSError as error:
+        raise NoRoom(
+            f"Extract '{made.extract}' is not appended, because that it is cannot be noted in "
+            f"{note}: {error}. Make room there, or let this user write to it."
+        ) from error
     try:
         yield
     except (MayHaveArrived, KeyboardInterrupt):
@@ -124,7 +138,20 @@ def appending(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -
         # it is known that nothing has arrived
         note.unlink(missing_ok=True)
         raise
-    note.unlink(missing_ok=True)
+
+
+def appended(folder: Path, extract: str, limits: Limits) -> None:
+    """Remove the note of `appending`, when what was appended is written down.
+
+    Args:
+        folder: Where it is written down.
+        extract: Name of the extract.
+        limits: Whether it was appended.
+    """
+    if limits.mode == "append":
+        # the record tells those rows from now on, so that a note that stays does no harm
+        with suppress(OSError):
+            appending_note(folder, extract).unlink(missing_ok=True)
 
 
 def refuse_loss(folder: Path, made: ExtractFile, limits: Limits, *, target: str) -> None:

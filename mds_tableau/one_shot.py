@@ -5,16 +5,11 @@ folder of its own. What an order is, and loading its input, belongs to `orders`;
 to `publish_command`.
 """
 
-import hashlib
-import os
-import re
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import duckdb
 
@@ -27,24 +22,29 @@ from mds_tableau.extract_file import ExtractFile
 from mds_tableau.files import sole_writer
 from mds_tableau.hyper import Hyper
 from mds_tableau.inputs import Loaded, Progress
-from mds_tableau.losses import Limits, appending, refuse_fall, refuse_loss
-from mds_tableau.orders import Order, loading
+from mds_tableau.losses import Limits, appended, appending, refuse_fall, refuse_loss
+from mds_tableau.memories import Memory, memory_of
+from mds_tableau.orders import Order, Ready, loading, writing
+from mds_tableau.output_file import OutputFile
+from mds_tableau.parquet import ParquetVersion
 from mds_tableau.plan import TypesPlan
 from mds_tableau.published import (
     changed_columns,
     confirm_published,
     earlier_publish,
+    earlier_publish_of,
     record_published,
     unchanged_publish,
 )
-from mds_tableau.records import read_record
 from mds_tableau.retention import keep_published
 from mds_tableau.room import needed_for_extract, require_room
-from mds_tableau.tableau import Published, publish, still_holds, uploading
-
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_ -]+")
-_LONGEST: Final = 60
-"""Characters of a name that its file begins with."""
+from mds_tableau.tableau import (
+    Published,
+    publish,
+    refuse_other_columns,
+    still_holds,
+    uploading,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
     Raises:
         MdsTableauError: The input would be refused; as `carry_out` says before it makes anything.
     """
-    with loading(order, folder, progress) as ready:
+    with loading(order, folder, progress) as ready, writing(folder):
         connection, mart = ready.connection, ready.mart
         try:
             plans = plan_mart(connection, mart)
@@ -104,15 +104,19 @@ def plan(order: Order, folder: Path, target: str, progress: Progress) -> Planned
         except duckdb.Error as error:
             raise mart.cannot(first_line(error)) from error
         if order.publishes:
-            kept, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
-            refuse_fall(kept, _known_as(kept, order.name), rows, limits, target=target)
+            memory, limits = _memory(order, folder, target), _limits(order, ready.loaded.origin)
+            refuse_fall(memory.folder, memory.name, rows, limits, target=target)
+            columns = [(column.name, column.hyper_type) for column in plans]
+            refuse_other_columns(
+                order.mode,
+                f"Publishing '{order.name}' to '{order.project}'",
+                earlier_publish_of(memory.folder, memory.name, columns, target=target),
+            )
         return Planned(TypesPlan(plans), ready.loaded, tuple(warnings))
 
 
-def _memory(order: Order, folder: Path, target: str) -> Path:
-    """Return the folder of what is remembered of one datasource."""
-    # who publishes one name to two projects has two datasources, with a memory of each
-    return folder / _digest(target, order.project.casefold())
+def _memory(order: Order, folder: Path, target: str) -> Memory:
+    return memory_of(folder, target=target, project=order.project, datasource=order.name)
 
 
 def carry_out(
@@ -130,52 +134,82 @@ def carry_out(
     Raises:
         MdsTableauError: Something stopped it; the class says what.
     """
-    kept = _memory(order, folder, target)
-    with _starting(order.memory) as hyper, loading(order, folder, progress) as ready:
-        progress("Exporting", 0, None)
-        version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
-        progress("Converting", 0, None)
-        needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
-        require_room(ready.scratch, needed, f"Converting '{order.name}'")
-        made = convert(
-            hyper(),
-            version,
-            extract=_known_as(kept, order.name),
-            folder=ready.scratch,
-            verify=order.verify,
-        )
+    memory, output = _memory(order, folder, target), OutputFile(order.output)
+    with (
+        output.reserved(),
+        _starting(order.memory) as hyper,
+        loading(order, folder, progress) as ready,
+    ):
+        with writing(folder):
+            version, made = _made(order, ready, hyper, memory.name, progress)
+        output.fill(made.path)
         published, changes, is_unchanged = None, list[str](), False
         if order.publishes:
             limits = _limits(order, ready.loaded.origin)
-            # what was published last is looked at and written down by one at a time
-            with sole_writer(kept / f"{made.extract}.json"):
-                refuse_loss(kept, made, limits, target=target)
-                with appending(kept, made, limits, target=target):
-                    published, is_unchanged = _publish(
-                        order, made, destination, kept, target, progress
-                    )
-                    changes = changed_columns(kept, made, target=target)
-                    if is_unchanged:
-                        confirm_published(kept, made.extract)
-                    else:
-                        record = record_published(
-                            kept, made, published, about=order.about, target=target, run_id=""
-                        )
-                if not is_unchanged:
-                    changes += keep_published(
-                        folder.parent, kept / "versions", made, record, order.limits
-                    )
-        if order.output is not None:
-            _keep(made.path, order.output)
+            published, changes, is_unchanged = _published(
+                order, made, limits, destination, memory.folder, target, progress
+            )
+        output.put_in_place(
+            "Nothing was published."
+            if published is None
+            else f"'{published.datasource}' in '{published.project}' has what was published "
+            f"{published.published_at}: {published.url}."
+        )
         warnings = (*version.warnings, *made.warnings, *changes)
         return Done(
             made, published, ready.loaded.origin, ready.loaded.notes, warnings, is_unchanged
         )
 
 
+def _made(
+    order: Order, ready: Ready, hyper: Callable[[], Hyper], known_as: str, progress: Progress
+) -> tuple[ParquetVersion, ExtractFile]:
+    progress("Exporting", 0, None)
+    version = export_mart(ready.connection, ready.mart, ready.scratch / "parquet")
+    progress("Converting", 0, None)
+    needed = needed_for_extract(version, ready.scratch, order.name, verify=order.verify)
+    require_room(ready.scratch, needed, f"Converting '{order.name}'")
+    made = convert(hyper(), version, extract=known_as, folder=ready.scratch, verify=order.verify)
+    return version, made
+
+
+def _published(
+    order: Order,
+    made: ExtractFile,
+    limits: Limits,
+    destination: Destination,
+    kept: Path,
+    target: str,
+    progress: Progress,
+) -> tuple[Published, list[str], bool]:
+    """Publish an extract, and write down what the server holds then.
+
+    Returns:
+        That, what somebody should look at, and whether the server held it already.
+    """
+    with ExitStack() as stack:
+        with writing(kept):
+            # what was published last is looked at and written down by one at a time
+            stack.enter_context(sole_writer(kept / f"{made.extract}.json"))
+        refuse_loss(kept, made, limits, target=target)
+        published, is_unchanged = _publish(order, made, limits, destination, kept, target, progress)
+        changes = changed_columns(kept, made, target=target)
+        if is_unchanged:
+            confirm_published(kept, made.extract)
+            return published, changes, True
+        record = record_published(
+            kept, made, published, about=order.about, target=target, run_id=""
+        )
+        appended(kept, made.extract, limits)
+        data = kept.parent.parent
+        changes += keep_published(data, kept / "versions", made, record, order.limits)
+        return published, changes, False
+
+
 def _publish(
     order: Order,
     made: ExtractFile,
+    limits: Limits,
     destination: Destination,
     kept: Path,
     target: str,
@@ -196,17 +230,19 @@ def _publish(
             session, last, datasource=order.name, project=order.project, about=order.about
         ):
             return last, True
-        done = publish(
-            session,
-            made.path,
-            datasource=order.name,
-            project=order.project,
-            about=order.about,
-            mode=order.mode,
-            earlier=earlier_publish(kept, made, target=target),
-            uploads=uploads,
-            create_project=order.create_project,
-        )
+        # not around the session: whatever fails when that ends, the rows are there
+        with appending(kept, made, limits, target=target):
+            done = publish(
+                session,
+                made.path,
+                datasource=order.name,
+                project=order.project,
+                about=order.about,
+                mode=order.mode,
+                earlier=earlier_publish(kept, made, target=target),
+                uploads=uploads,
+                create_project=order.create_project,
+            )
         return done, False
 
 
@@ -235,38 +271,3 @@ def _limits(order: Order, origin: str) -> Limits:
         to_allow_row_fall="say --allow-row-fall.",
         to_build="another input",
     )
-
-
-def _keep(made: Path, output: Path) -> None:
-    """Copy an extract to where it is wanted, beside and then in place."""
-    with sole_writer(output):
-        beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(made, beside)
-            beside.replace(output)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def _known_as(kept: Path, name: str) -> str:
-    """Return the name under which one datasource is remembered, however somebody spells it today.
-
-    To a server `Sales` and `sales` are one datasource, and so are their rows and their versions.
-    """
-    records = {path.stem: read_record(path) for path in kept.glob("*.json")}
-    same = {
-        stem: str(record["published_at"])
-        for stem, record in records.items()
-        if record is not None and str(record["datasource"]).casefold() == name.casefold()
-    }
-    return max(same, key=same.__getitem__) if same else _file_name(name)
-
-
-def _file_name(name: str) -> str:
-    """Return a name for files, in which messages can tell what it is."""
-    safe = _UNSAFE.sub("-", name)[:_LONGEST]
-    return name if name == safe else f"{safe}-{_digest(name)[:8]}"
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

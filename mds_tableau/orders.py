@@ -6,7 +6,7 @@ Reading inputs belongs to `inputs`; carrying an order out to `one_shot`.
 import errno
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -115,28 +115,40 @@ def loading(order: Order, folder: Path, progress: Progress) -> Iterator[Ready]:
         InputError: The input cannot be read as it is.
         NoRoom: The folder cannot be written to, or its disk is full.
     """
-    with (
-        _writing(folder),
-        tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as scratch,
-        duckdb.connect(Path(scratch) / "input.duckdb") as connection,
-    ):
-        if order.memory:
-            limit = Amount.parse(order.memory).half_for_duckdb
-            connection.execute(f"SET memory_limit = {quote_text(limit)}")
-        # what has no zone in the input is taken for UTC on every machine
-        connection.execute("SET TimeZone = 'UTC'")
-        loaded = shaped(
-            connection, order.load(connection, progress), order.shape, view="shaped input"
-        )
-        mart = MartExport(
-            order.name, loaded.relation, loaded.origin, order.options, wording=COMMAND
-        )
-        yield Ready(connection, mart, loaded, Path(scratch))
+    with ExitStack() as stack:
+        with writing(folder):
+            # what cannot be removed any more does not undo what was done with it
+            temporary = tempfile.TemporaryDirectory(
+                prefix=".publish-", dir=folder, ignore_cleanup_errors=True
+            )
+            scratch = Path(stack.enter_context(temporary))
+            connection = stack.enter_context(duckdb.connect(scratch / "input.duckdb"))
+            if order.memory:
+                limit = Amount.parse(order.memory).half_for_duckdb
+                connection.execute(f"SET memory_limit = {quote_text(limit)}")
+            # what has no zone in the input is taken for UTC on every machine
+            connection.execute("SET TimeZone = 'UTC'")
+            loaded = shaped(
+                connection, order.load(connection, progress), order.shape, view="shaped input"
+            )
+            mart = MartExport(
+                order.name, loaded.relation, loaded.origin, order.options, wording=COMMAND
+            )
+        yield Ready(connection, mart, loaded, scratch)
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Make a folder, and say what to do where nothing more can be written into it."""
+def writing(folder: Path) -> Iterator[None]:
+    """Make a folder, and say what to do where nothing more can be written into it.
+
+    Only for what is done before anything is published, as it says that nothing was.
+
+    Args:
+        folder: Where temporary files are, and nothing else is written within.
+
+    Raises:
+        NoRoom: The folder cannot be written to, or its disk is full.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

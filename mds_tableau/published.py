@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mds_tableau.columns import counted
+from mds_tableau.columns import HyperType, counted
+from mds_tableau.errors import NotWrittenDown
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import PublishMode
 from mds_tableau.files import write_json
@@ -31,6 +32,9 @@ def record_published(
 
     Returns:
         What was written.
+
+    Raises:
+        NotWrittenDown: It could not be written.
     """
     rows: int | None = made.rows
     if published.mode == "append":
@@ -55,8 +59,39 @@ def record_published(
         "run_id": run_id,
         "confirmed_at": published.published_at,
     }
-    write_json(folder / f"{made.extract}.json", record)
+    note = appending_note(folder, made.extract)
+    what_then = (
+        "publish it again, which replaces it by the same"
+        if published.mode != "append"
+        else "do not append the same rows again: that is refused until the datasource was looked "
+        f"at and {note} is deleted"
+    )
+    _write(
+        folder / f"{made.extract}.json",
+        record,
+        f"{counted(made.rows, 'row')} were published ({published.mode})",
+        f"Until it is, rows and columns are compared with those of the publish before. Then "
+        f"{what_then}.",
+    )
     return record
+
+
+def appending_note(folder: Path, extract: str) -> Path:
+    """Return the file that is there while rows of an extract are appended and not written down."""
+    return folder / f"{extract}.appending"
+
+
+def _write(path: Path, record: Mapping[str, Any], done: str, then: str) -> None:
+    try:
+        write_json(path, record)
+    except OSError as error:
+        revision = f", revision {record['revision']}" if record.get("revision") else ""
+        raise NotWrittenDown(
+            f"The server has it, but that is not written down: {done} as '{record['datasource']}' "
+            f"in '{record['project']}' on {record['server']}{revision} ({record['url']}), and "
+            f"{path} could not be written: {error}. Make room there, or let this user write to it. "
+            f"{then}"
+        ) from error
 
 
 def unchanged_publish(
@@ -94,11 +129,20 @@ def unchanged_publish(
 
 
 def confirm_published(folder: Path, extract: str) -> None:
-    """Write down that the server still holds now what was published last of an extract."""
+    """Write down that the server still holds now what was published last of an extract.
+
+    Raises:
+        NotWrittenDown: It could not be written.
+    """
     last = last_published(folder, extract)
     if last is not None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        write_json(folder / f"{extract}.json", {**last, "confirmed_at": now})
+        _write(
+            folder / f"{extract}.json",
+            {**last, "confirmed_at": now},
+            f"what was published {last['published_at']} is still there",
+            "Nothing else has to be done.",
+        )
 
 
 def _row_hash(made: ExtractFile) -> str | None:
@@ -125,7 +169,12 @@ def last_published(folder: Path, extract: str) -> dict[str, Any] | None:
 def last_published_to(folder: Path, extract: str, target: str) -> dict[str, Any] | None:
     """Return what was published last of an extract if that went to a place, else None."""
     last = last_published(folder, extract)
-    return last if last is not None and last.get("target") == target else None
+    return last if last is not None and is_same_place(last["target"], target) else None
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Return whether two targets are one server and site, or one datasource there."""
+    return one.casefold() == other.casefold()
 
 
 def rows_known(folders: Iterable[Path]) -> dict[tuple[str, int | None], int]:
@@ -150,10 +199,24 @@ def earlier_publish(folder: Path, made: ExtractFile, *, target: str) -> Earlier 
         made: What is to be published now.
         target: The server and site that are published to now.
     """
-    last = last_published_to(folder, made.extract, target)
+    return earlier_publish_of(folder, made.extract, made.columns, target=target)
+
+
+def earlier_publish_of(
+    folder: Path, extract: str, now: Iterable[tuple[str, HyperType]], *, target: str
+) -> Earlier | None:
+    """Return what `earlier_publish` does, also before there is an extract.
+
+    Args:
+        folder: Where what was published is written down.
+        extract: Name of the extract.
+        now: Name and type of each column that it has, or would have.
+        target: The server and site that are published to now.
+    """
+    last = last_published_to(folder, extract, target)
     if last is None or "columns" not in last:
         return None
-    columns = {name: str(of_type) for name, of_type in made.columns}
+    columns = {name: str(of_type) for name, of_type in now}
     return Earlier(last["id"], last["revision"], dict(last["columns"]) == columns)
 
 

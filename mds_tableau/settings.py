@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mds_tableau.amounts import Amount
 from mds_tableau.errors import SettingsError
-from mds_tableau.settings_rules import EXPECTED, settings_problems
+from mds_tableau.settings_rules import EXPECTED, one_spelling, settings_problems
 
 TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         if self.uses_sandbox:
             return f"the local sandbox in {self.mds_data_dir / 'sandbox'}"
         site = f"site {self.tableau_site!r}" if self.tableau_site else "the default site"
-        return f"{self.tableau_server.rstrip('/')}, {site}"
+        return f"{one_spelling(self.tableau_server)}, {site}"
 
     @property
     def duckdb_memory(self) -> str:

@@ -40,6 +40,7 @@ EXPECTED: Final = {
 LEAST_MEMORY = 1_000_000_000
 """Bytes below which Hyper does not convert what is a little larger."""
 
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -89,6 +90,23 @@ def server_problems(settings: "Settings") -> list[str]:
             "machine. Use https://."
         ]
     return []
+
+
+def one_spelling(url: str) -> str:
+    """Return the URL of a server in the spelling that stands for all others of it.
+
+    >>> one_spelling("HTTPS://Tableau.Example.com:443/")
+    'https://tableau.example.com'
+    >>> one_spelling("http://localhost:8877")
+    'http://localhost:8877'
+    """
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return url  # which `server_problems` tells
+    # what stands before the host is refused, and all else of this part has no case
+    place = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))
+    return parts._replace(netloc=place, path=parts.path.rstrip("/")).geturl()
 
 
 def sign_in_problems(settings: "Settings") -> list[str]:

@@ -91,6 +91,13 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"count": 40}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_folder_that_takes_no_lock_is_an_error_at_once() -> None:
+    """Nobody waits for a lock that there can never be."""
+    with pytest.raises(OSError, match=r"/proc/\.x\.json\.lock"), sole_writer(Path("/proc/x.json")):
+        pass
+
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
@@ -69,6 +71,34 @@ def test_a_file_becomes_a_datasource_and_then_the_next_revision(here: Path) -> N
     assert not list((here / "data" / "one_shot").glob(".publish-*"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_an_output_that_cannot_be_is_refused_before_anything_is_published(here: Path) -> None:
+    """The message is of that file and of no other place, and nothing is left of it."""
+    result = run("-i", "sales.csv", "-n", "S", "--output", "/proc/x.hyper")
+    assert result.exit_code == 2, result.output
+    assert "--output /proc/x.hyper cannot be written" in result.stderr
+    assert "one_shot" not in result.stderr
+    assert "MDS_DATA_DIR" not in result.stderr
+    assert not (here / "data" / "sandbox").exists()
+
+
+def test_an_output_that_does_not_fit_is_refused_before_anything_is_published(
+    here: Path, small_disk: Path
+) -> None:
+    """What was kept there before stays, and the server has nothing of it."""
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while ballast.write(bytes(4096)):
+            pass
+    result = run("-i", "sales.csv", "-n", "S", "--output", str(small_disk / "s.hyper"), "--json")
+    assert result.exit_code == 1, result.output
+    said = json.loads(result.stdout)
+    assert said["error"] == "NoRoom"
+    assert f"--output {small_disk / 's.hyper'} cannot be written" in said["message"]
+    assert "MDS_DATA_DIR" not in said["message"]
+    assert not (here / "data" / "sandbox").exists()
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
 def test_what_is_taken_and_what_it_becomes_can_be_said(
     here: Path, query_hyper: Callable[..., list[list[Any]]]
 ) -> None:
@@ -101,7 +131,8 @@ def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
     words = ("-i", "sales.csv", "-n", "S")
     assert run(*words).exit_code == 0
     head, first, *_ = SALES.splitlines()
-    typed = ("--type", "id=BIGINT", "--json")
+    types = ("id=BIGINT", "net=NUMERIC(18,2)", "day=DATE")
+    typed = (*(word for one in types for word in ("--type", one)), "--json")
     for rows, more, code in (
         ((), (), 3),
         ((), ("--allow-empty",), 0),
@@ -119,6 +150,20 @@ def test_dry_run_refuses_rows_as_publishing_does(here: Path) -> None:
             assert (wet.exit_code, wet.output) == (code, dry.output)
             assert json.loads(dry.stdout)["error"] in {"EmptyExtract", "RowsFell"}
     assert held(here)["S"].revision == 1
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_dry_run_refuses_other_columns_as_publishing_does(here: Path, mode: str) -> None:
+    """Of what was published from here, where the data alone is to be changed."""
+    words = ("-i", "sales.csv", "-n", "S", "--json")
+    assert run(*words).exit_code == 0
+    (here / "sales.csv").write_text(SALES.replace("1.50", "1.75"))
+    assert run(*words, "--mode", mode, "--dry-run").exit_code == 0
+    other = (*words, "--rename", "net=Net")
+    dry, wet = run(*other, "--mode", mode, "--dry-run"), run(*other, "--mode", mode)
+    assert json.loads(dry.stdout)["error"] == "SchemaChanged"
+    assert (dry.exit_code, json.loads(dry.stdout)) == (wet.exit_code, json.loads(wet.stdout))
+    assert run(*other, "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -339,6 +384,74 @@ def test_what_the_server_holds_already_is_not_sent_again(here: Path) -> None:
     (here / "sales.csv").write_text(SALES + "4,1,1.00,2026-03-01\n")
     assert "revision 3" in run(*words, "--tag", "new").stdout
     assert len(held(here)["S"].rows) == 4
+
+
+def test_rows_that_arrived_and_are_not_written_down_are_not_appended_again(here: Path) -> None:
+    """It is told that the server has them; the next time somebody has to look."""
+    words = ("-i", "sales.csv", "-n", "S", "--json")
+    assert run(*words).exit_code == 0
+    [record] = (here / "data" / "one_shot").glob("*/S.json")
+    record.unlink()
+    record.mkdir()
+    appended = run(*words, "--mode", "append")
+    told = json.loads(appended.stdout)
+    assert (appended.exit_code, told["error"]) == (1, "NotWrittenDown")
+    for text in ("The server has it", "3 rows", "'S' in 'Default'", "revision 2", str(record)):
+        assert text in told["message"]
+    assert "othing was published" not in told["message"]
+    assert len(held(here)["S"].rows) == 6
+    again = run(*words, "--mode", "append")
+    assert (again.exit_code, json.loads(again.stdout)["error"]) == (3, "AppendedAlready")
+    record.rmdir()
+    still = run(*words, "--mode", "append")
+    assert (still.exit_code, json.loads(still.stdout)["error"]) == (3, "AppendedAlready")
+    assert len(held(here)["S"].rows) == 6
+    # who has looked goes on
+    (here / "sales.csv").write_text(SALES.replace("1.50", "1.75"))
+    assert run(*words, "--mode", "append").exit_code == 0
+    assert not list(record.parent.glob("*.appending"))
+    assert len(held(here)["S"].rows) == 9
+
+
+def luid_of_default(server: Sandbox) -> str:
+    """LUID of the project Default, asked over the API."""
+    client = TSC.Server(server.url, use_server_version=True)
+    with client.auth.sign_in(TSC.PersonalAccessTokenAuth("ci", "a-secret-of-a-token")):
+        [project] = [one for one in TSC.Pager(client.projects) if one.name == "Default"]
+    return str(project.id)
+
+
+def test_however_it_is_named_it_is_the_same_datasource(here: Path, tmp_path: Path) -> None:
+    """Rows that fell, rows that were appended and what is unchanged are known of it each time."""
+    (here / "secret").write_text("a-secret-of-a-token\n")
+    config = SandboxConfig(data_dir=tmp_path / "server", tokens={"ci": "a-secret-of-a-token"})
+    with Sandbox(config, host="127.0.0.1", port=0) as server:
+        local = server.url.replace("127.0.0.1", "localhost")
+        luid = luid_of_default(server)
+        common = ("-i", "sales.csv", "--token-name", "ci", "--token-file", "secret", "--json")
+        spelled = [
+            ("--server", local, "-p", "Default", "-n", "S"),
+            ("--server", f"{local.replace('localhost', 'LOCALHOST')}/", "-p", "default", "-n", "S"),
+            ("--server", local.replace("http", "HTTP"), "-p", " dEfault ", "-n", "s"),
+            ("--server", local, "-p", luid, "-n", "S"),
+            ("--server", local, "-p", f" {luid.upper()}", "-n", "S"),
+        ]
+        for first in (spelled[0], spelled[3]):
+            (here / "sales.csv").write_text(SALES)
+            done = run(*common, *first, "--force")
+            assert done.exit_code == 0, done.output
+            for words in spelled:
+                (here / "sales.csv").write_text(SALES)
+                same = run(*common, *words)
+                assert json.loads(same.stdout).get("unchanged"), same.output
+                again = run(*common, *words, "--mode", "append")
+                assert json.loads(again.stdout)["error"] == "AppendedAlready", words
+                (here / "sales.csv").write_text(SALES.splitlines()[0] + "\n1,a,1.50,2026-01-31\n")
+                for more in ((), ("--dry-run",)):
+                    fell = run(*common, *words, *more)
+                    assert json.loads(fell.stdout)["error"] == "RowsFell", words
+            # the other way round: what is known first is of the LUID
+            shutil.rmtree(here / "data")
 
 
 def test_nothing_is_left_of_an_append_to_what_is_not_there(here: Path) -> None:

@@ -15,7 +15,7 @@ from mds_tableau.errors import (
 )
 from mds_tableau.extract_file import ExtractFile
 from mds_tableau.extracts import Extract
-from mds_tableau.losses import appending, limits_of, refuse_loss
+from mds_tableau.losses import appended, appending, limits_of, refuse_loss
 from mds_tableau.manifest import Mart
 from mds_tableau.published import (
     changed_columns,
@@ -69,6 +69,7 @@ def published(**changes: Any) -> Published:
         "seconds": 1.25,
         "published_at": "2026-11-22T06:00:00+00:00",
         "revision_at": "2026-11-22T05:59:59+00:00",
+        "project_id": "9a2b",
     }
     return Published(**{**values, **changes})
 
@@ -129,6 +130,7 @@ def test_what_was_published_last_is_remembered(tmp_path: Path) -> None:
         "sha256": "ab" * 32,
         "fingerprint": "cd" * 32,
         "revision_at": "2026-11-22T05:59:59+00:00",
+        "project_id": "9a2b",
         "row_hash": None,
         "about": ["", [], ""],
         "confirmed_at": "2026-11-22T06:00:00+00:00",
@@ -336,10 +338,14 @@ def test_rows_whose_append_ended_in_the_dark_are_not_appended_again(
         pass
     with appending(folder, rows, limits, target="elsewhere"):
         pass
+    appended(folder, rows.extract, limits)
     with pytest.raises(ServerUnreachable), appending(folder, rows, limits, target="here"):
         raise ServerUnreachable("nothing was sent")
     with appending(folder, rows, limits, target="here"):
         pass
+    # the rows are there: the note stays until that is written down
+    assert list(folder.glob("*.appending"))
+    appended(folder, rows.extract, limits)
     assert not list(folder.glob("*.appending"))
 
 
@@ -357,6 +363,7 @@ def test_other_rows_are_appended_with_a_word_about_those_before(
         rows = made(folder, 10, fingerprint=number * 32)
         with appending(folder, rows, limits, target="here"):
             pass
+        appended(folder, rows.extract, limits)
     [told] = caplog.messages
     assert "appended to here 20" in told
     assert "how that ended is not known" in told

@@ -20,7 +20,7 @@ from mds_tableau.errors import ExtractError
 from mds_tableau.extract_file import ExtractFile, read_extract
 from mds_tableau.extracts import Extract
 from mds_tableau.files import sha256, sole_writer
-from mds_tableau.losses import appending, limits_of, refuse_loss
+from mds_tableau.losses import appended, appending, limits_of, refuse_loss
 from mds_tableau.published import (
     changed_columns,
     confirm_published,
@@ -106,16 +106,17 @@ def tableau_asset(extract: Extract, upstream: Upstream, folders: Folders) -> dg.
                     mode=extract.mode,
                     earlier=earlier_publish(folders.published, made, target=place),
                 )
-                changes = changed_columns(folders.published, made, target=place)
-                left = left_behind(folders.published, made, published)
-                record = record_published(
-                    folders.published,
-                    made,
-                    published,
-                    about=_about(extract),
-                    target=place,
-                    run_id=context.run.run_id,
-                )
+            changes = changed_columns(folders.published, made, target=place)
+            left = left_behind(folders.published, made, published)
+            record = record_published(
+                folders.published,
+                made,
+                published,
+                about=_about(extract),
+                target=place,
+                run_id=context.run.run_id,
+            )
+            appended(folders.published, made.extract, limits)
             not_kept = keep_published(
                 folders.data, folders.versions, made, record, folders.limits, keep=extract.keep
             )

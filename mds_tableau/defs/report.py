@@ -5,7 +5,7 @@ each step's own business; nothing is stopped here.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from dagster_shared.error import SerializableErrorInfo
 from mds_tableau.defs.dbt import node_name
 from mds_tableau.defs.ending import Ending
 from mds_tableau.defs.stages import Folders
+from mds_tableau.errors import NotWrittenDown
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest
 from mds_tableau.published import still_serves
@@ -32,21 +33,25 @@ class Report:
 
     Attributes:
         arrived: Extracts whose last selected stage is done.
-        missing: Of each other one, the reason, and what the server still has.
+        missing: Of each other one, the reason, and what the server has.
+        unrecorded: Those of them that arrived, and only that is not written down.
     """
 
     arrived: tuple[str, ...]
     missing: Mapping[str, tuple[str, str]]
+    unrecorded: Collection[str] = ()
 
     def lines(self) -> list[str]:
         """Return the report as lines, the missing ones last."""
         total = len(self.arrived) + len(self.missing)
-        lines = [f"{len(self.arrived)} of {total} extracts arrived."]
+        arrived = len(self.arrived) + len(self.unrecorded)
+        lines = [f"{arrived} of {total} extracts arrived."]
         for name, (reason, serves) in self.missing.items():
-            lines += [
-                f"NOT PUBLISHED {name}: {reason}".replace("\n", "\n    "),
-                f"    Until then, {serves}.",
-            ]
+            is_there = name in self.unrecorded
+            head = "PUBLISHED, BUT NOT WRITTEN DOWN" if is_there else "NOT PUBLISHED"
+            lines.append(f"{head} {name}: {reason}".replace("\n", "\n    "))
+            if not is_there:
+                lines.append(f"    Until then, {serves}.")
         return lines
 
 
@@ -69,6 +74,7 @@ class Reporter:
     def report(self, instance: DagsterInstance, run: DagsterRun) -> Report:
         """Return the report of a run that has ended."""
         done: set[str] = set()
+        unwritten: set[str] = set()
         failures: dict[str, str] = {}
         planned: set[str] = set()
         kinds = {
@@ -85,13 +91,19 @@ class Reporter:
                 done.add(key)
             elif event.step_key:
                 failures[event.step_key] = failure_message(event)
-        arrived, missing = [], {}
+                if _error_of(event) == NotWrittenDown.__name__:
+                    unwritten.add(event.step_key)
+        arrived, missing, unrecorded = [], {}, []
         for extract in self.extracts:
             stages = [f"{s}/{extract.name}" for s in STAGES if f"{s}/{extract.name}" in planned]
             if not stages:
                 continue
             if stages[-1] in done:
                 arrived.append(extract.name)
+            elif dg.AssetKey.from_user_string(stages[-1]).to_python_identifier() in unwritten:
+                unrecorded.append(extract.name)
+                reason = self._reason(extract, stages, failures)
+                missing[extract.name] = (reason, "the server has what this run published")
             else:
                 reason = self._reason(extract, stages, failures)
                 missing[extract.name] = (
@@ -102,7 +114,7 @@ class Reporter:
                         target=self.folders.place_of(extract),
                     ),
                 )
-        return Report(tuple(arrived), missing)
+        return Report(tuple(arrived), missing, tuple(unrecorded))
 
     def _reason(self, extract: Extract, stages: Sequence[str], failures: Mapping[str, str]) -> str:
         for stage in stages:
@@ -134,6 +146,13 @@ def reporting(reporter: Reporter) -> Ending:
             command.call_on_close(lambda: print(f"\n{text}", file=sys.stderr))  # noqa: T201
 
     return end
+
+
+def _error_of(event: DagsterEvent) -> str:
+    """Return the name of our error that a step failed with, or ""."""
+    user = event.step_failure_data.user_failure_data
+    named = user.metadata.get("error") if user else None
+    return str(named.value) if named else ""
 
 
 def failure_message(event: DagsterEvent) -> str:

@@ -6,7 +6,7 @@ real or the sandbox. Making extracts and knowing Dagster do not belong here.
 
 from mds_tableau.tableau.credentials import ConnectedApp, Credentials, Password, Token
 from mds_tableau.tableau.keeping import About
-from mds_tableau.tableau.modes import Earlier
+from mds_tableau.tableau.modes import Earlier, refuse_other_columns
 from mds_tableau.tableau.patience import Patience
 from mds_tableau.tableau.publish import Published, publish, still_holds
 from mds_tableau.tableau.route import Route
@@ -27,6 +27,7 @@ __all__ = [
     "Token",
     "Uploads",
     "publish",
+    "refuse_other_columns",
     "sign_in",
     "still_holds",
     "uploading",

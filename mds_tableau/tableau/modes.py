@@ -81,14 +81,28 @@ def choose(mode: PublishMode, doing: str, before: Held | None, earlier: Earlier 
             "leaves it alone. Choose another name, or the mode auto or overwrite."
         )
     known = earlier if earlier is not None and earlier.id == before.id else None
+    refuse_other_columns(mode, doing, known)
+    if mode != "auto":
+        return Choice(mode)
+    if known is not None and known.has_same_columns:
+        return Choice("replace", may_overwrite=True)
+    return Choice("overwrite")
+
+
+def refuse_other_columns(mode: PublishMode, doing: str, known: Earlier | None) -> None:
+    """Stop what would change the data alone of a datasource that has other columns.
+
+    Args:
+        mode: What is asked.
+        doing: What is being done, for messages.
+        known: What is remembered of the datasource; None when nothing is.
+
+    Raises:
+        SchemaChanged: The columns are known to differ.
+    """
     if mode in {"replace", "append"} and known is not None and not known.has_same_columns:
         raise SchemaChanged(
             f"{doing} failed: its columns are no longer those that were published last, so its "
             f"data alone cannot be changed by the mode {mode}. Publish it once with the mode "
             "overwrite."
         )
-    if mode != "auto":
-        return Choice(mode)
-    if known is not None and known.has_same_columns:
-        return Choice("replace", may_overwrite=True)
-    return Choice("overwrite")

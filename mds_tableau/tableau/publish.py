@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from mds_tableau.errors import DatasourceNotFound, ProjectNotFound, PublishError
+from mds_tableau.errors import DatasourceNotFound, MayHaveArrived, ProjectNotFound
 from mds_tableau.extracts import PublishMode
 from mds_tableau.tableau.attempt import Attempt
 from mds_tableau.tableau.keeping import About
@@ -40,6 +40,7 @@ class Published:
         published_at: When the server had it, UTC, ISO 8601.
         revision_at: When that revision was made, by the server's clock; "" where the server does
             not tell, or where somebody else may have published in the same moment.
+        project_id: LUID of the project; "" where an older version wrote it down.
     """
 
     server: str
@@ -54,6 +55,7 @@ class Published:
     seconds: float
     published_at: str
     revision_at: str = ""
+    project_id: str = ""
 
 
 def still_holds(
@@ -148,7 +150,8 @@ def publish(
         after = attempt.persist()
     item = after.item
     if not after.is_at(datasource, target):
-        raise PublishError(
+        # it has taken the rows, wherever they are
+        raise MayHaveArrived(
             f"{session.server} says that the datasource {item.id} it published is '{item.name}' in "
             f"the project {item.project_id}, not '{datasource}' in {target.id}. Look at it there."
         )
@@ -165,4 +168,5 @@ def publish(
         seconds=round(time.perf_counter() - started, 3),
         published_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         revision_at=after.revision_at if attempt.is_next(after) else "",
+        project_id=target.id,
     )

@@ -120,6 +120,32 @@ def test_what_did_not_arrive_stands_last_and_without_a_traceback(
     assert "STEP_FAILURE" in details.stdout + details.stderr
 
 
+def test_what_arrived_and_is_not_written_down_is_told_as_that(
+    shop: Workplace, tmp_path: Path
+) -> None:
+    """Not as something that the server has not; its rows are appended once all the same."""
+    place = Workplace.create(tmp_path / "shop", shop.project, MDS_MARTS="revenue", DAGSTER_HOME="")
+    assert refresh(place).returncode == 0
+    rows = len(held_by_sandbox(place.data, tmp_path / "before")["Revenue, daily"].rows)
+    yml = place.project / "models" / "reporting" / "reporting.yml"
+    yml.write_text(yml.read_text().replace("tableau:\n", "tableau:\n          mode: append\n", 1))
+    record = place.data / "published" / "revenue.json"
+    record.unlink()
+    record.mkdir()
+    done = refresh(place, "--force")
+    assert done.returncode == 1
+    last = done.stderr[done.stderr.index("1 of 1 extracts arrived.") :]
+    assert "PUBLISHED, BUT NOT WRITTEN DOWN revenue: The server has it" in last
+    assert "NOT PUBLISHED" not in last
+    assert "Until then, " not in last
+    record.rmdir()
+    again = refresh(place, "--force")
+    assert "NOT PUBLISHED revenue" in again.stderr
+    assert "how that ended is not known" in again.stderr
+    held = held_by_sandbox(place.data, tmp_path / "after")["Revenue, daily"]
+    assert (len(held.rows), held.revision) == (2 * rows, 2)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_terminal_shows_what_goes_on_and_nothing_else(shop: Workplace) -> None:
     """A line that changes, above it the steps; none of what goes to the file."""
