@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver
+from mds_tableau.dagster_home import home_of, prepare_home, refuse_wrong_config
 from mds_tableau.exits import FAILED
 from mds_tableau.settings import read_settings
 
@@ -66,7 +66,7 @@ def refresh(
     settings, _ = read_settings()
     home = home_of(settings)
     prepare_home(home)
-    refuse_other_driver(home)
+    refuse_wrong_config(home)
     settings.export(DAGSTER_HOME=str(home))
     log = settings.mds_data_dir / "refresh_details.log"
     # loading it takes seconds, most of them Dagster's

@@ -15,10 +15,10 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator
-from dagster._core.instance import DagsterInstance
 from dagster._utils.interrupts import capture_interrupts
 
 from mds_tableau.columns import counted
+from mds_tableau.defs.instance import opened
 from mds_tableau.defs.report import STAGES, failure_message
 from mds_tableau.defs.stages import FORCE
 from mds_tableau.errors import UsageError
@@ -119,12 +119,15 @@ class Refresh:
             tell: Is told when a step begins, goes on and has ended.
             force: Whether what did not change is made and published again.
             allow_row_fall: Whether any number of rows may be gone.
+
+        Raises:
+            ServiceError: The instance cannot be opened, or its storage not be written.
         """
         config: dict[str, Any] = {}
         if allow_row_fall:
             steps = [k.to_python_identifier() for k in self._keys if k.path[0] == "tableau"]
             config = {"ops": {step: {"config": {"allow_row_fall": True}} for step in steps}}
-        with capture_interrupts(), DagsterInstance.from_config(str(home)) as instance:
+        with capture_interrupts(), opened(home) as instance:
             run = instance.create_run_for_job(
                 self._job.get_definition(),
                 run_config=config,
