@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mds_tableau.columns import counted
 from mds_tableau.dagster_home import home_of, refuse_wrong_config
 from mds_tableau.doctor_findings import Check, Finding
+from mds_tableau.errors import SettingsError
 from mds_tableau.settings import Settings
 
 
@@ -17,7 +18,11 @@ def dagster_checks(settings: Settings) -> list[Check]:
 
 
 def _instance(settings: Settings) -> Iterator[Finding]:
-    home = home_of(settings)
+    try:
+        home = home_of(settings)
+    except SettingsError:  # .env cannot be read, which the check of the settings says
+        yield Finding("dagster", "warn", "not tried", "First mend the settings, then look again.")
+        return
     if home.exists() and not home.is_dir():
         yield Finding("dagster", "fail", f"{home} is a file", "Set DAGSTER_HOME to a folder.")
         return
