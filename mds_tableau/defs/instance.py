@@ -7,9 +7,10 @@ Dagster.
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from dagster import DagsterInvalidConfigError
 from dagster._core.instance import DagsterInstance
@@ -19,6 +20,14 @@ from mds_tableau.dagster_home import POSTGRES_URL, refuse_wrong_config
 from mds_tableau.errors import ServiceError, first_line
 from mds_tableau.inputs.database_url import FromVariable, scrubbed
 from mds_tableau.settings import variable
+
+_FILES: Final = (
+    "index.db",
+    "history/runs.db",
+    "history/runs/index.db",
+    "schedules/schedules.db",
+)
+"""The files of an instance on SQLite, but for those that each hold the events of one run."""
 
 
 @contextmanager
@@ -32,6 +41,9 @@ def opened(home: Path) -> Iterator[DagsterInstance]:
         SettingsError: Its URL does not name the driver that works.
     """
     refuse_wrong_config(home)
+    # what may only be read opens all the same, and leaves a file beside it that stays so
+    if not _is_in_postgres(home) and (broken := _unwritable_files(home)):
+        raise _damaged(home, broken)
     try:
         with _silent_retries():
             instance = DagsterInstance.from_config(str(home))
@@ -64,19 +76,26 @@ def _unusable(home: Path, error: Exception) -> ServiceError:
     cause, url = _cause(error), variable(POSTGRES_URL)
     if url:
         cause = scrubbed(cause, FromVariable(url, POSTGRES_URL))
-    if POSTGRES_URL in (home / "dagster.yaml").read_text(encoding="utf-8"):
+    if _is_in_postgres(home):
         return ServiceError(
             f"Dagster's instance in {home} keeps its runs in the database of {POSTGRES_URL}, which "
             f"cannot be used: {cause}. Start the database or mend {POSTGRES_URL}."
         )
     # the file says more than the driver does of it
-    cause = "; ".join(_broken_files(home)) or cause
+    return _damaged(home, _broken_files(home) or [cause])
+
+
+def _damaged(home: Path, causes: Sequence[str]) -> ServiceError:
     return ServiceError(
-        f"Dagster's instance in {home} (DAGSTER_HOME) cannot be used: {cause}. Give this "
-        "user the right to read and write it and see that the disk has room; if it is damaged, put "
-        "it back by `mds-tableau restore`, or move the folder away: a new one is made then, "
-        "without the history of runs."
+        f"Dagster's instance in {home} (DAGSTER_HOME) cannot be used: {'; '.join(causes)}. Give "
+        "this user the right to read and write it and see that the disk has room; if it is "
+        "damaged, put it back by `mds-tableau restore`, or move the folder away: a new one is made "
+        "then, without the history of runs."
     )
+
+
+def _is_in_postgres(home: Path) -> bool:
+    return POSTGRES_URL in (home / "dagster.yaml").read_text(encoding="utf-8")
 
 
 def _without_values(message: str) -> str:
@@ -93,20 +112,26 @@ def _cause(error: BaseException) -> str:
     return first_line(error).rstrip(".")
 
 
+def _unwritable_files(home: Path) -> list[str]:
+    beside = (home / f"{name}{ending}" for name in _FILES for ending in ("", "-wal", "-shm"))
+    return [
+        f"{path} may not be read and written"
+        for path in filter(Path.is_file, beside)
+        if not os.access(path, os.R_OK | os.W_OK)
+    ]
+
+
 def _broken_files(home: Path) -> list[str]:
-    """Say which of the SQLite files of an instance cannot be read or written."""
     broken = []
-    for path in sorted(home.rglob("*.db")):
+    for path in filter(Path.exists, (home / name for name in _FILES)):
         if not path.is_file():
             broken.append(f"{path} is no file")
-        elif not os.access(path, os.R_OK | os.W_OK):
-            broken.append(f"{path} may not be read and written")
-        else:
-            try:
-                with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-                    database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.Error as error:
-                broken.append(f"{path} is none that SQLite reads ({error})")
+            continue
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            broken.append(f"{path} is none that SQLite reads ({error})")
     return broken
 
 

@@ -1,6 +1,7 @@
 """A Dagster instance that cannot be used: what a run and `doctor` say of it."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -108,6 +109,19 @@ def test_storage_that_breaks_while_it_is_open_is_told_too(home: Path) -> None:
     """As where the files may be read and not be written."""
     with pytest.raises(MdsTableauError, match="cannot be used"), opened(home) as instance:
         read_garbage(home, instance)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everything")
+def test_files_that_may_only_be_read_are_told(home: Path) -> None:
+    """They open all the same, and would fail at the first thing that is kept."""
+    with opened(home):
+        pass
+    (home / "index.db").chmod(0o400)
+    with pytest.raises(MdsTableauError, match=r"index\.db may not be"), opened(home):
+        pass
+    (home / "index.db").chmod(0o600)
+    with opened(home) as instance:
+        instance.wipe()
 
 
 @pytest.mark.parametrize("content", [": [broken", "- a"])
