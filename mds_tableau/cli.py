@@ -7,16 +7,17 @@ do, and exit codes of their own, belong to the modules that they call.
 import sqlite3
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
 from mds_tableau import __version__
 from mds_tableau.errors import MdsTableauError, UsageError
-from mds_tableau.exits import FAILED, WRONG_USAGE, Ended
+from mds_tableau.exits import FAILED, WRONG_USAGE, Ended, Scripted, refuse_no_text
 from mds_tableau.sandbox.command import sandbox
 from mds_tableau.settings import load_settings
+from mds_tableau.streams import open_missing
 
 _LATE: Final = {
     "backup": ("mds_tableau.backup_command", "backup"),
@@ -52,6 +53,20 @@ class _Plain(click.Group):
             assert isinstance(command, click.Command)  # noqa: S101  # the table below says so
             return command
         return super().get_command(ctx, cmd_name)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command, also where stdout or another stream was closed."""
+        open_missing()
+        return super().main(*args, **options)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; what is no text cannot be told from other text by any."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if not isinstance(command, Scripted):  # which prints it for scripts too
+            refuse_no_text(rest)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import yaml
 from filelock import FileLock, Timeout
 
 from mds_tableau.children import created, end_at_once, find
-from mds_tableau.errors import ServiceError, SettingsError
+from mds_tableau.errors import ServiceError, SettingsError, first_line
 from mds_tableau.files import read_json, write_json
 from mds_tableau.settings import Settings, variable
 
 _LOCK: Final = ".up.lock"
 _STATE: Final = ".up.json"
-_POSTGRES_URL: Final = "DAGSTER_POSTGRES_URL"
+POSTGRES_URL: Final = "DAGSTER_POSTGRES_URL"
 _PACKAGED: Final = Path(__file__).with_name("dagster.yaml")
 _COMMITTED: Final = Path(__file__).parents[1] / "data" / "dagster" / "dagster.yaml"
 
@@ -59,20 +60,44 @@ def _unusable(home: Path, error: OSError) -> ServiceError:
     )
 
 
-def refuse_other_driver(home: Path) -> None:
-    """Return when the instance is not in PostgreSQL, or the URL names the driver that works.
+def refuse_wrong_config(home: Path) -> None:
+    """Return when `dagster.yaml` can be read, and a URL of PostgreSQL names the driver that works.
 
     Raises:
-        SettingsError: It does not. The URL is not shown, as a password is in it.
+        ServiceError: It cannot be read, or is not YAML.
+        SettingsError: The URL names none, or another. It is not shown, as a password is in it.
     """
-    config = (home / "dagster.yaml").read_text(encoding="utf-8")
-    url = variable(_POSTGRES_URL)
-    if _POSTGRES_URL in config and not url.startswith("postgresql+psycopg2://"):
+    path = home / "dagster.yaml"
+    config = _read(path)
+    url = variable(POSTGRES_URL)
+    if POSTGRES_URL in config and not url.startswith("postgresql+psycopg2://"):
         seen = f"begins with {url.partition('://')[0]}://" if "://" in url else "is not set"
         raise SettingsError(
-            f"{_POSTGRES_URL} {seen}, and {home / 'dagster.yaml'} reads it. It must be "
+            f"{POSTGRES_URL} {seen}, and {path} reads it. It must be "
             "postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE, with the driver."
         )
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if isinstance(content, dict | None):
+            return text
+        wrong = "it is no list of settings with their names"
+    except OSError as error:
+        wrong = error.strerror or str(error)
+    except UnicodeDecodeError as error:
+        wrong = f"it is not UTF-8: {error}"
+    except yaml.MarkedYAMLError as error:
+        line = f", in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        wrong = f"it is not YAML: {error.problem}{line}"
+    except yaml.YAMLError as error:
+        wrong = f"it is not YAML: {first_line(error)}"
+    raise ServiceError(
+        f"{path}, which says how Dagster's instance is kept, cannot be read: {wrong}. Mend it, or "
+        "move it away: `mds-tableau up` and `refresh` then put ours there."
+    )
 
 
 @contextmanager

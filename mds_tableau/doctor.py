@@ -1,7 +1,7 @@
 """Looks whether everything that a run needs is there, each thing apart from the others.
 
 How a check is run belongs here; what is looked at stands in `doctor_machine`,
-`doctor_databases` and `doctor_server`.
+`doctor_dagster`, `doctor_databases` and `doctor_server`.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Final
 
+from mds_tableau.doctor_dagster import dagster_checks
 from mds_tableau.doctor_databases import database_checks
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.doctor_machine import machine_checks
@@ -35,7 +36,12 @@ def examine() -> Iterator[Finding]:
         found = f"{name} is set, and is none of our settings"
         yield Finding("settings", "warn", found, f"Did you mean {meant}?")
     settings.export()
-    for check in (*machine_checks(settings), *database_checks(settings), *_server_checks(settings)):
+    for check in (
+        *machine_checks(settings),
+        *dagster_checks(settings),
+        *database_checks(settings),
+        *_server_checks(settings),
+    ):
         yield from map(hide, run(check))
 
 

@@ -4,7 +4,9 @@ Which error is which is decided here; wording belongs to where an error is raise
 """
 
 import json
+import os
 import sqlite3
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -66,6 +68,7 @@ class Scripted(click.Command):
         """Read the arguments; what is wrong with them is known before `--json` is."""
         given = list(args)
         try:
+            refuse_no_text(args)
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
             if "--json" in given:
@@ -81,6 +84,22 @@ class Scripted(click.Command):
                 for one in error.errors if isinstance(error, Ended) else (error,):
                     _print(one)
             raise
+
+
+def refuse_no_text(args: Sequence[str]) -> None:
+    """Return when every argument is text.
+
+    Raises:
+        click.UsageError: One holds bytes that are none in the encoding of this system.
+    """
+    for arg in args:
+        if any("\udc80" <= character <= "\udcff" for character in arg):
+            encoding = sys.getfilesystemencoding().upper()
+            shown = os.fsencode(arg).decode(encoding, "backslashreplace")
+            raise click.UsageError(
+                f"The argument {shown} is no text in {encoding}. Write it so; a file of such a "
+                "name has to be renamed."
+            )
 
 
 def _print(error: Exception) -> None:

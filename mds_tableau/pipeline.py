@@ -112,7 +112,7 @@ def build_definitions(
         executor=with_endings(
             executor,
             reporting(reporter),
-            tidying(folders, project.project_dir / project.target_path),
+            if_not_stopped=[tidying(folders, project.project_dir / project.target_path)],
         ),
     )
 

@@ -10,14 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver
+from mds_tableau.dagster_home import home_of, prepare_home, refuse_wrong_config
+from mds_tableau.errors import ServiceError
 from mds_tableau.exits import FAILED
 from mds_tableau.settings import read_settings
+from mds_tableau.streams import unbreakable, unbroken_output
 
 
 @click.command("refresh")
@@ -25,7 +28,6 @@ from mds_tableau.settings import read_settings
 @click.option(
     "--select",
     metavar="SELECTION",
-    default="",
     help="Instead of EXTRACTS: assets, in Dagster's selection syntax.",
 )
 @click.option("--force", is_flag=True, help="Make and publish also what did not change.")
@@ -40,7 +42,7 @@ from mds_tableau.settings import read_settings
 def refresh(
     ctx: click.Context,
     extracts: tuple[str, ...],
-    select: str,
+    select: str | None,
     force: bool,
     allow_row_fall: bool,
     details: bool,
@@ -58,15 +60,12 @@ def refresh(
       mds-tableau refresh daily_sales --force
       mds-tableau refresh --select 'tableau/daily_sales'
     """  # noqa: D301  # click takes the escaped character itself
-    if extracts and select:
-        raise click.UsageError("EXTRACTS and --select cannot be used together.")
-    if allow_row_fall and not (extracts or select):
-        raise click.UsageError("--allow-row-fall is for what EXTRACTS or --select names.")
+    _refuse_unclear(extracts, select, allow_row_fall)
     # what is wrong with them is told with all else that is configured
     settings, _ = read_settings()
     home = home_of(settings)
     prepare_home(home)
-    refuse_other_driver(home)
+    refuse_wrong_config(home)
     settings.export(DAGSTER_HOME=str(home))
     log = settings.mds_data_dir / "refresh_details.log"
     # loading it takes seconds, most of them Dagster's
@@ -75,10 +74,12 @@ def refresh(
     spare_dbt()
     from mds_tableau.defs.refresh import Refresh, Step
 
+    # the work is not to end where nobody reads of it; the report is printed behind this function
+    ctx.with_resource(unbroken_output())
     with _all_else_to(None if details else log) as console:
         with _shown(console) as show:
             show("Loading the pipeline")
-            chosen = Refresh(extracts, select)
+            chosen = Refresh(extracts, select or "")
             ended: Counter[str] = Counter()
 
             def tell(step: Step) -> None:
@@ -97,8 +98,22 @@ def refresh(
         click.echo(f"{ended['done']} published, {ended['same']} unchanged since the last time.")
     if not done.is_done:
         # before the report, which is said last
-        click.echo(f"Run {done.run_id} failed. All that it said: {log}", err=True)
+        how = "was stopped" if done.is_stopped else "failed"
+        where = "" if details else f" All that it said: {log}"
+        click.echo(f"Run {done.run_id} {how}.{where}", err=True)
         ctx.exit(FAILED)
+
+
+def _refuse_unclear(extracts: tuple[str, ...], select: str | None, allow_row_fall: bool) -> None:
+    empty = [name for name in extracts if not name.strip()]
+    if empty or (select is not None and not select.strip()):
+        # as of a variable of a script that is not set; everything would be done then
+        what = "EXTRACTS has an empty name" if empty else "--select is empty"
+        raise click.UsageError(f"{what}. Name what is wanted, or leave it out for everything.")
+    if extracts and select:
+        raise click.UsageError("EXTRACTS and --select cannot be used together.")
+    if allow_row_fall and not (extracts or select):
+        raise click.UsageError("--allow-row-fall is for what EXTRACTS or --select names.")
 
 
 @contextmanager
@@ -131,16 +146,15 @@ def _all_else_to(log: Path | None) -> Iterator[Console]:
     if log is None:
         yield Console()
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
+    written = _opened(log)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
     try:
-        with log.open("ab") as file:
-            file.truncate(0)
+        with written as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        with open(kept[0], "w", encoding="utf-8", closefd=False) as terminal:
+        with unbreakable(kept[0]) as terminal:
             yield Console(file=terminal, width=None if terminal.isatty() else 200)
     finally:
         sys.stdout.flush()
@@ -148,3 +162,22 @@ def _all_else_to(log: Path | None) -> Iterator[Console]:
         for descriptor, stream in zip(kept, (1, 2), strict=True):
             os.dup2(descriptor, stream)
             os.close(descriptor)
+
+
+def _opened(log: Path) -> BinaryIO:
+    wrong = ""
+    if log.exists() and not log.is_file():
+        # a pipe would be waited for, until somebody reads it
+        wrong = "is no file"
+    else:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = log.open("ab")
+            file.truncate(0)
+            return file
+        except OSError as error:
+            wrong = f"cannot be written: {error.strerror}"
+    raise ServiceError(
+        f"{log}, where all goes that Dagster and dbt say, {wrong}. Move it away and see that this "
+        "user may write there, or have all of it printed instead, with --details."
+    )

@@ -285,7 +285,7 @@ def variable(name: str, env_file: Path | None = Path(".env")) -> str:
     """Return an environment variable that a user named, or "" when there is none.
 
     Raises:
-        SettingsError: `.env` is not UTF-8.
+        SettingsError: `.env` is not text in UTF-8.
     """
     _read_file(env_file)
     return os.environ.get(name, "")
@@ -313,7 +313,7 @@ def read_settings(env_file: Path | None = Path(".env"), **given: str) -> tuple[S
     What is not of its form is as if it were not set. The arguments are those of `load_settings`.
 
     Raises:
-        SettingsError: `.env` is not UTF-8.
+        SettingsError: `.env` is not text in UTF-8.
     """
     _read_file(env_file)
     problems: list[str] = []
@@ -331,6 +331,11 @@ def read_settings(env_file: Path | None = Path(".env"), **given: str) -> tuple[S
 
 def _read_file(env_file: Path | None) -> None:
     if env_file is not None and env_file.is_file():
+        if b"\0" in env_file.read_bytes():
+            raise SettingsError(
+                f"{env_file.absolute()} is not UTF-8 text: it has zero bytes in it, as UTF-16 has. "
+                "Save it as UTF-8."
+            )
         try:
             load_dotenv(env_file, override=False)
         except UnicodeDecodeError as error:

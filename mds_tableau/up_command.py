@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from mds_tableau.dagster_home import home_of, prepare_home, refuse_other_driver, sole_service
+from mds_tableau.dagster_home import home_of, prepare_home, refuse_wrong_config, sole_service
 from mds_tableau.errors import UsageError
 from mds_tableau.service import Service
 from mds_tableau.settings import load_settings
@@ -68,7 +68,7 @@ def up(port: int, host: str, without_sign_in: bool, log_file: Path | None) -> No
     home = home_of(settings)
     if prepare_home(home):
         say("up", f"Made {home}, with our dagster.yaml.")
-    refuse_other_driver(home)
+    refuse_wrong_config(home)
     with sole_service(home) as left_behind:
         if left_behind:
             say("up", f"Ended what another `mds-tableau up` left: {', '.join(left_behind)}.")

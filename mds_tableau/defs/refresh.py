@@ -5,20 +5,25 @@ printed belongs to `refresh_command`; what is said of extracts that did not arri
 """
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import Any, Final
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
-from dagster._core.instance import DagsterInstance
 from dagster._utils.interrupts import capture_interrupts
 
 from mds_tableau.columns import counted
+from mds_tableau.defs.instance import opened
 from mds_tableau.defs.report import STAGES, failure_message
 from mds_tableau.defs.stages import FORCE
 from mds_tableau.errors import UsageError
@@ -52,12 +57,14 @@ class Refreshed:
     Attributes:
         run_id: Dagster's id of it.
         is_done: Whether every step was done.
+        is_stopped: Whether it was interrupted.
         warnings: What was warned of, in order, each once.
         failures: Why those steps failed that are none of an extract, in order, each once.
     """
 
     run_id: str
     is_done: bool
+    is_stopped: bool
     warnings: tuple[str, ...]
     failures: tuple[str, ...]
 
@@ -83,8 +90,10 @@ class Refresh:
             last = _last_stages(graph.materializable_asset_keys)
             unknown = sorted(set(extracts) - last.keys())
             if unknown:
+                near = [m for name in unknown for m in get_close_matches(name, last, n=1)]
+                meant = f"Did you mean {' and '.join(near)}? " if near else ""
                 raise UsageError(
-                    f"There is no extract {' and no '.join(unknown)}. "
+                    f"There is no extract {' and no '.join(unknown)}. {meant}"
                     f"There are: {', '.join(sorted(last))}."
                 )
             wanted = dg.AssetSelection.assets(*(last[name] for name in extracts)).upstream()
@@ -119,12 +128,15 @@ class Refresh:
             tell: Is told when a step begins, goes on and has ended.
             force: Whether what did not change is made and published again.
             allow_row_fall: Whether any number of rows may be gone.
+
+        Raises:
+            ServiceError: The instance cannot be opened, or its storage not be written.
         """
         config: dict[str, Any] = {}
         if allow_row_fall:
             steps = [k.to_python_identifier() for k in self._keys if k.path[0] == "tableau"]
             config = {"ops": {step: {"config": {"allow_row_fall": True}} for step in steps}}
-        with capture_interrupts(), DagsterInstance.from_config(str(home)) as instance:
+        with capture_interrupts(), hearing_hang_ups(), opened(home) as instance:
             run = instance.create_run_for_job(
                 self._job.get_definition(),
                 run_config=config,
@@ -132,13 +144,14 @@ class Refresh:
                 asset_selection=self._keys,
                 job_code_origin=self._job.get_python_origin(),
             )
-            is_done = False
+            is_done = is_stopped = False
             failures: list[str] = []
             teller = _Teller(self._keys)
             for event in execute_run_iterator(self._job, run, instance):
                 for step in teller.steps(event):
                     tell(step)
                 is_done = is_done or event.event_type == DagsterEventType.RUN_SUCCESS
+                is_stopped = is_stopped or _tells_of_a_stop(event)
                 if (
                     event.event_type == DagsterEventType.STEP_FAILURE
                     and not teller.is_of_an_extract(event)
@@ -150,8 +163,44 @@ class Refresh:
                 if entry.level == logging.WARNING and not entry.is_dagster_event
             ]
         return Refreshed(
-            run.run_id, is_done, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(failures))
+            run.run_id,
+            is_done,
+            is_stopped,
+            tuple(dict.fromkeys(warnings)),
+            tuple(dict.fromkeys(failures)),
         )
+
+
+def _tells_of_a_stop(event: DagsterEvent) -> bool:
+    if event.event_type == DagsterEventType.RUN_FAILURE:
+        reason = event.job_failure_data.failure_reason
+        return reason == RunFailureReason.UNEXPECTED_TERMINATION
+    return event.event_type == DagsterEventType.RUN_CANCELED
+
+
+@contextmanager
+def hearing_hang_ups() -> Iterator[None]:
+    """Take the end of the terminal as Ctrl-C is taken; Dagster does so of SIGTERM alone.
+
+    Where it is ignored already, as by nohup, it stays so.
+    """
+    # Windows has none
+    number = getattr(signal, "SIGHUP", None)
+    if number is None or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+
+    def hear(_: int, frame: FrameType | None) -> None:
+        # Dagster changes it all the time
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):
+            handler(signal.SIGINT, frame)
+
+    signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class _Teller:

@@ -40,6 +40,7 @@ def test_a_machine_without_settings_is_well(run: Run, tmp_path: Path) -> None:
         "libraries": "ok",
         "hyper": "ok",
         "data folder": "ok",
+        "dagster": "ok",
         "dbt project": "warn",
         "sandbox": "ok",
         "project": "ok",

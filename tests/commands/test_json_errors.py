@@ -20,6 +20,7 @@ BAD_SETTING = {"MDS_KEEP": "many"}
         (("inspect", "text.hyper"), {}, 1, "ExtractError", "text.hyper"),
         (("pull", "Gone", "--to", "xls"), {}, 2, "UsageError", "'xls' is not one of"),
         (("pull", "Gone", "--output", "no/x.hyper"), {}, 2, "UsageError", "no folder"),
+        (("versions", "\udcff"), {}, 2, "UsageError", r"The argument \xff is no text in UTF-8."),
         (("list",), BAD_SETTING, 1, "SettingsError", "MDS_KEEP is 'many'"),
         (("prune",), BAD_SETTING, 1, "SettingsError", "MDS_KEEP is 'many'"),
     ],

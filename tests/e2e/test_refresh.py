@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -115,7 +115,10 @@ def test_what_did_not_arrive_stands_last_and_without_a_traceback(
     assert "NOT PUBLISHED revenue: Cannot export mart 'revenue'" in last
     assert "column 'tags' has type VARCHAR[]" in last
     assert set(revisions(place)) == {"customers_v2"}
+    assert f"failed. All that it said: {place.data / 'refresh_details.log'}" in done.stderr
     details = refresh(place, "--select", "parquet/revenue", "--details")
+    assert "All that it said" not in details.stderr
+    assert re.search(r"^Run \S+ failed\.$", details.stderr, re.M)
     assert details.returncode == 1
     assert "STEP_FAILURE" in details.stdout + details.stderr
 
@@ -175,7 +178,10 @@ def test_a_terminal_shows_what_goes_on_and_nothing_else(shop: Workplace) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("revenu",), "There is no extract revenu. There are: customers_v2, revenue."),
+        (
+            ("revenu",),
+            "There is no extract revenu. Did you mean revenue? There are: customers_v2, revenue.",
+        ),
         (("--select", "tableau/revenu"), "--select tableau/revenu selects no asset"),
         (("--select", "((", "-q"), "--select (( is none of Dagster's selections of assets."),
     ],
@@ -189,7 +195,9 @@ def test_what_is_not_there_is_wrong_usage(
     assert done.stderr.startswith(f"Error: {said}")
 
 
-@pytest.mark.parametrize("words", [("a", "--select", "b"), ("--allow-row-fall",)])
+@pytest.mark.parametrize(
+    "words", [("a", "--select", "b"), ("--allow-row-fall",), ("--select", ""), ("a", " ")]
+)
 def test_options_that_do_not_go_together(words: tuple[str, ...]) -> None:
     """They are refused before anything is loaded."""
     assert CliRunner().invoke(main, ["refresh", *words]).exit_code == 2
@@ -218,7 +226,10 @@ def test_ctrl_c_ends_it_with_the_run_marked_as_failed(shop: Workplace, tmp_path:
     assert "Traceback" not in out + err
     assert re.search(r"^FAILED dbt", out, re.M)
     assert "It was stopped while it worked." in out
-    assert "failed. All that it said:" in err
+    assert "was stopped. All that it said:" in err
+    assert "0 of 2 extracts arrived." in err
+    assert err.count("NOT PUBLISHED") == 2
+    assert "Until then, " in err
     with at_home(place) as instance:
         [run] = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
@@ -226,3 +237,44 @@ def test_ctrl_c_ends_it_with_the_run_marked_as_failed(shop: Workplace, tmp_path:
     done = refresh(place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(revisions(place)) == {"Revenue, daily", "customers_v2"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="written for a POSIX shell")
+@pytest.mark.parametrize("taker", [">/dev/full", "--details >&- 2>/dev/full"])
+def test_who_reads_it_does_not_end_it(shop: Workplace, taker: str) -> None:
+    """The server has the new revision, and the exit code is that of the data."""
+    before = revisions(shop)["Revenue, daily"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m mds_tableau refresh revenue --force {taker}"],
+        env={**os.environ, **shop.environment},
+        cwd=shop.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert revisions(shop)["Revenue, daily"] == before + 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda log: log.mkdir(), "is no file"),
+        (os.mkfifo if hasattr(os, "mkfifo") else None, "is no file"),
+        (lambda log: log.symlink_to(log.parent / "gone" / "log"), "cannot be written: No such"),
+    ],
+    ids=["folder", "pipe", "gone"],
+)
+def test_a_log_that_cannot_be_written_is_refused(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    """Before anything is done, with what to do."""
+    log = tmp_path / "refresh_details.log"
+    make(log)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MDS_DATA_DIR", str(tmp_path))
+        done = CliRunner().invoke(main, ["refresh"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {log}, where all goes that Dagster and dbt say, {said}")
+    assert "--details" in done.stderr
