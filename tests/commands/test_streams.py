@@ -34,7 +34,6 @@ def typed(
     ("command", "code"),
     [
         ("--version", 0),
-        ("prune --dry-run", 0),
         ("versions NOPE", 1),
         ("versions", 2),
     ],

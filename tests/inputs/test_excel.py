@@ -328,5 +328,5 @@ def test_without_what_reads_them_it_is_said_how_to_get_it(
     """As an analyst who installed the package alone sees it."""
     book([["a"], [1]])
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(UsageError, match=r"\(openpyxl\).*pip install .* -e '\.\[excel\]'"):
+    with pytest.raises(UsageError, match=r"\(openpyxl\).*pip install .* -e \"\.\[excel\]\""):
         load(tmp_path, "x.xlsx")
