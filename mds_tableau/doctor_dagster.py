@@ -6,7 +6,7 @@ What has to hold of its folder and how it is opened belong to `dagster_home` and
 from collections.abc import Iterator
 
 from mds_tableau.columns import counted
-from mds_tableau.dagster_home import home_of, refuse_wrong_config
+from mds_tableau.dagster_home import home_of
 from mds_tableau.doctor_findings import Check, Finding
 from mds_tableau.errors import SettingsError
 from mds_tableau.settings import Settings
@@ -31,7 +31,6 @@ def _instance(settings: Settings) -> Iterator[Finding]:
         found = f"no instance in {home} yet; `mds-tableau up` and `refresh` make it"
         yield Finding("dagster", "ok", found)
         return
-    refuse_wrong_config(home)
     settings.export(DAGSTER_HOME=str(home))
     # loading it takes seconds, which a machine without an instance is spared
     from mds_tableau.defs.instance import opened

@@ -11,8 +11,6 @@ import dagster as dg
 
 SENSOR: Final = "marts_rebuilt"
 
-_STAGES: Final = ("parquet", "hyper", "tableau")
-
 
 def when_rebuilt(
     assets: Sequence[dg.AssetsDefinition], *, after: Sequence[dg.AssetKey] = ()

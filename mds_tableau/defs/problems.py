@@ -15,6 +15,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunSta
 from mds_tableau.alerts.ledger import JOB, RUN
 from mds_tableau.alerts.messages import Kind, Problem, signature_of
 from mds_tableau.defs.report import Report
+from mds_tableau.defs.stages import STAGES
 from mds_tableau.extracts import Extract
 
 _REFUSALS: Final = {
@@ -131,7 +132,7 @@ def _failures(instance: DagsterInstance, run: DagsterRun) -> tuple[Mapping[str, 
 
 
 def _first_of(extract: Extract, failures: Mapping[str, _Failure]) -> _Failure | None:
-    keys = (dg.AssetKey([stage, extract.name]) for stage in ("parquet", "hyper", "tableau"))
+    keys = (dg.AssetKey([stage, extract.name]) for stage in STAGES)
     found = (failures.get(key.to_python_identifier()) for key in keys)
     return next(filter(None, found), None)
 

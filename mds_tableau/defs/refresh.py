@@ -24,8 +24,8 @@ from dagster._utils.interrupts import capture_interrupts
 
 from mds_tableau.columns import counted
 from mds_tableau.defs.instance import opened
-from mds_tableau.defs.report import STAGES, failure_message
-from mds_tableau.defs.stages import FORCE
+from mds_tableau.defs.report import failure_message
+from mds_tableau.defs.stages import FORCE, STAGES
 from mds_tableau.errors import UsageError
 
 _MODULE: Final = "mds_tableau.definitions"
@@ -254,7 +254,7 @@ def _note(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:
 def _last_stages(keys: Set[dg.AssetKey]) -> dict[str, dg.AssetKey]:
     """Return the asset that an extract ends with, by the extract's name."""
     ends: dict[str, dg.AssetKey] = {}
-    for stage in ("hyper", "tableau"):
+    for stage in STAGES[1:]:  # Parquet alone is no extract
         ends |= {key.path[1]: key for key in keys if len(key.path) == 2 and key.path[0] == stage}
     return ends
 

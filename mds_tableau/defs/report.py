@@ -7,7 +7,7 @@ each step's own business; nothing is stopped here.
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 import dagster as dg
@@ -16,15 +16,12 @@ from dagster_shared.error import SerializableErrorInfo
 
 from mds_tableau.defs.dbt import node_name
 from mds_tableau.defs.ending import Ending
-from mds_tableau.defs.stages import Folders
+from mds_tableau.defs.stages import STAGES, Folders
 from mds_tableau.errors import NotWrittenDown
 from mds_tableau.extracts import Extract
 from mds_tableau.manifest import Manifest
 from mds_tableau.published import still_serves
 from mds_tableau.results import NodeResult, why_not_built
-
-STAGES: Final = ("parquet", "hyper", "tableau")
-"""What an extract goes through, in order: the first part of its assets' keys."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +97,12 @@ class Reporter:
                 continue
             if stages[-1] in done:
                 arrived.append(extract.name)
-            elif dg.AssetKey.from_user_string(stages[-1]).to_python_identifier() in unwritten:
+                continue
+            reason = self._reason(extract, stages, failures)
+            if dg.AssetKey.from_user_string(stages[-1]).to_python_identifier() in unwritten:
                 unrecorded.append(extract.name)
-                reason = self._reason(extract, stages, failures)
                 missing[extract.name] = (reason, "the server has what this run published")
             else:
-                reason = self._reason(extract, stages, failures)
                 missing[extract.name] = (
                     reason,
                     still_serves(

@@ -24,6 +24,9 @@ Gate = Callable[[dg.AssetExecutionContext, Mart], AbstractContextManager[Sequenc
 """Gives why a mart may not be exported now, one sentence for each reason, none when it may; the
 answer holds until the block ends."""
 
+STAGES: Final = ("parquet", "hyper", "tableau")
+"""What an extract goes through, in order: the first part of its assets' keys."""
+
 FORCE: Final = "mds_tableau/force"
 """Tag of a run that makes and publishes also what did not change, with the value `true`."""
 
